@@ -1,0 +1,44 @@
+// assembly/index.ts: the exports; nothing else. One block a file, names prefixed by their protocol.
+
+export { alloc, release, arenaUsed } from "./arena";
+export {
+  packetAlloc, packetFree, packetCopy, packetSwap, packetPull, packetPush, packetTrim, packetLimits,
+  packetsInUse, packetsExhausted, headroom, tailroom,
+} from "./packet";
+export { checksum, transportChecksum, update16, update32 } from "./checksum";
+export {
+  check as ethCheck, type as ethType, dstHigh as ethDstHigh, dstLow as ethDstLow, srcHigh as ethSrcHigh,
+  srcLow as ethSrcLow, isGroup as ethIsGroup, setType as ethSetType, emit as ethEmit, fcs as ethFcs,
+} from "./wire/ethernet";
+export {
+  check as vlanCheck, tci as vlanTci, id as vlanId, dei as vlanDei, priority as vlanPriority, etype as vlanEtype,
+  emit as vlanEmit,
+} from "./wire/vlan";
+export {
+  check as arpCheck, htype as arpHtype, ptype as arpPtype, hlen as arpHlen, plen as arpPlen, op as arpOp,
+  sha as arpSha, tha as arpTha, spa as arpSpa, tpa as arpTpa, emit as arpEmit,
+} from "./wire/arp";
+export {
+  check as ipv4Check, version as ipv4Version, headerLen as ipv4HeaderLen, tos as ipv4Tos, length as ipv4Length,
+  id as ipv4Id, frag as ipv4Frag, isFragment as ipv4IsFragment, ttl as ipv4Ttl, proto as ipv4Proto,
+  headerChecksum as ipv4HeaderChecksum, src as ipv4Src, dst as ipv4Dst, setLength as ipv4SetLength,
+  setId as ipv4SetId, setFrag as ipv4SetFrag, fillChecksum as ipv4FillChecksum, rewriteTtl as ipv4RewriteTtl,
+  rewriteTos as ipv4RewriteTos, rewriteFrag as ipv4RewriteFrag, rewriteSrc as ipv4RewriteSrc,
+  rewriteDst as ipv4RewriteDst, emit as ipv4Emit,
+} from "./wire/ipv4";
+export {
+  check as udpCheck, verify as udpVerify, srcPort as udpSrcPort, dstPort as udpDstPort, length as udpLength,
+  checksum as udpChecksum, setSrcPort as udpSetSrcPort, setDstPort as udpSetDstPort, setChecksum as udpSetChecksum,
+  fillChecksum as udpFillChecksum, emit as udpEmit,
+} from "./wire/udp";
+export {
+  check as tcpCheck, verify as tcpVerify, srcPort as tcpSrcPort, dstPort as tcpDstPort, seq as tcpSeq, ack as tcpAck,
+  headerLen as tcpHeaderLen, flags as tcpFlags, flags12 as tcpFlags12, window as tcpWindow, checksum as tcpChecksum,
+  urgent as tcpUrgent, setSrcPort as tcpSetSrcPort, setDstPort as tcpSetDstPort, setChecksum as tcpSetChecksum,
+  fillChecksum as tcpFillChecksum, emit as tcpEmit,
+} from "./wire/tcp";
+export {
+  check as icmpCheck, verify as icmpVerify, type as icmpType, code as icmpCode, checksum as icmpChecksum,
+  ident as icmpIdent, seq as icmpSeq, mtu as icmpMtu, gateway as icmpGateway, isError as icmpIsError,
+  setIdent as icmpSetIdent, fillChecksum as icmpFillChecksum, emit as icmpEmit,
+} from "./wire/icmpv4";

@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+// src/cli/main.ts: the `wirepath` command. Status 0: done; 1: it ran and the answer is no; 2: it could not run.
+
+import { type Command, Failure } from "./command.ts";
+
+const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {};
+
+const width = 12;
+
+function help(): string {
+  const rows = Object.entries(commands).map(([name, c]) => `  ${name.padEnd(width)} ${c.summary}`);
+  return `wirepath: a whole web service in one process, made of real bytes\n\nusage: wirepath COMMAND [WORDS...]      (wirepath COMMAND --help tells more)\n\n${rows.join("\n")}\n`;
+}
+
+async function main(words: string[]): Promise<number> {
+  const [name, ...rest] = words;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    process.stdout.write(help());
+    return 0;
+  }
+  if (name === "--version") {
+    const { version } = await import("./version.ts");
+    process.stdout.write(`wirepath ${version()}\n`);
+    return 0;
+  }
+  const known = Object.hasOwn(commands, name) ? commands[name]! : null;
+  if (known === null) throw new Failure(`unknown command '${name}', expected one of: ${Object.keys(commands).join(", ")}`);
+  const command = await known.load();
+  if (rest.includes("--help") || rest.includes("-h")) {
+    process.stdout.write(command.help);
+    return 0;
+  }
+  return command.run(rest);
+}
+
+// a reader that went away (`| head`) is no error
+process.stdout.on("error", (e: NodeJS.ErrnoException) => {
+  if (e.code === "EPIPE") process.exit(0);
+  throw e;
+});
+
+main(process.argv.slice(2)).then(
+  (status) => {
+    process.exitCode = status;
+  },
+  (e: unknown) => {
+    const expected = e instanceof Failure || (e instanceof Error && "code" in e && typeof e.code === "string");
+    if (!expected && process.env["WIREPATH_DEBUG"] !== undefined) console.error(e);
+    process.stderr.write(`wirepath: ${e instanceof Error ? e.message.split("\n")[0] : String(e)}\n`);
+    process.exitCode = 2;
+  },
+);
