@@ -42,3 +42,15 @@ export {
   ident as icmpIdent, seq as icmpSeq, mtu as icmpMtu, gateway as icmpGateway, isError as icmpIsError,
   setIdent as icmpSetIdent, fillChecksum as icmpFillChecksum, emit as icmpEmit,
 } from "./wire/icmpv4";
+export {
+  check as dnsCheck, id as dnsId, flags as dnsFlags, qdcount as dnsQdcount, ancount as dnsAncount,
+  nscount as dnsNscount, arcount as dnsArcount, setId as dnsSetId, setFlags as dnsSetFlags, question as dnsQuestion,
+  record as dnsRecord, name as dnsName, skipName as dnsSkipName, checkRdata as dnsCheckRdata,
+  nameToText as dnsNameToText, nameFromText as dnsNameFromText,
+} from "./wire/dns";
+export {
+  begin as dnsBegin, length as dnsLength, setCapacity as dnsSetCapacity, putQuestion as dnsPutQuestion,
+  beginRecord as dnsBeginRecord, endRecord as dnsEndRecord, abandon as dnsAbandon, put16 as dnsPut16,
+  put32 as dnsPut32, putBytes as dnsPutBytes, putName as dnsPutName,
+} from "./wire/dnswriter";
+export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
