@@ -54,3 +54,4 @@ export {
   put32 as dnsPut32, putBytes as dnsPutBytes, putName as dnsPutName,
 } from "./wire/dnswriter";
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
+export { dissect } from "./dissect";

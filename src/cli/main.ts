@@ -3,7 +3,9 @@
 
 import { type Command, Failure } from "./command.ts";
 
-const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {};
+const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  decode: { summary: "frames of a capture as text or JSON", load: async () => (await import("./decode.ts")).command },
+};
 
 const width = 12;
 

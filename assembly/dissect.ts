@@ -1,0 +1,254 @@
+// assembly/dissect.ts: a captured frame to a columnar record (record.ts). It stops where Wireshark 4.0 stops.
+//
+// Every layer is seen twice: `cap` bytes of it are in the file, `len` bytes were on the wire. A frame may be cut short
+// by the capture (cap < len) or be short itself; what can be read is shown, and a checksum over bytes that were not
+// captured is not verified.
+
+import { get16, get32, get8 } from "./bytes.ts";
+import { fold, pseudo, sum } from "./checksum.ts";
+import { Layer, LinkType, Rec, Status } from "./record.ts";
+import {
+  HEADER_LEN as ETH_LEN, TYPE_ARP, TYPE_IPV4, TYPE_MIN, TYPE_VLAN, type as ethType,
+} from "./wire/ethernet.ts";
+import { HEADER_LEN as TAG_LEN, etype } from "./wire/vlan.ts";
+import { FIXED_LEN as ARP_FIXED_LEN } from "./wire/arp.ts";
+import * as ipv4 from "./wire/ipv4.ts";
+import * as tcp from "./wire/tcp.ts";
+import * as udp from "./wire/udp.ts";
+
+/** Stacked tags of before 802.1ad, which Wireshark takes for VLAN as well. 0x88a8 is a protocol of its own there. */
+const TYPE_QINQ_OLD: u32 = 0x9100;
+const MAX_TAGS: u32 = 100;
+
+// @ts-ignore: decorator
+@inline
+function min(a: u32, b: u32): u32 {
+  return a < b ? a : b;
+}
+
+// @ts-ignore: decorator
+@inline
+function add(rec: usize, bits: u32): void {
+  store<u32>(rec, load<u32>(rec, Rec.Layers) | bits, Rec.Layers);
+}
+
+/** Ports that Wireshark gives to HTTP. */
+// @ts-ignore: decorator
+@inline
+function isHttpPort(port: u32): bool {
+  if (port == 80) return true;
+  if (port < 1900) return false;
+  return port == 8080 || port == 8088 || port == 3128 || port == 3132 || port == 5985 || port == 11371 ||
+    port == 1900 || port == 2869 || port == 2710;
+}
+
+/** One's-complement sum of the payload with its pseudo-header. */
+// @ts-ignore: decorator
+@inline
+function transportStatus(rec: usize, p: usize, len: u32, proto: u32): u32 {
+  const s = pseudo(load<u32>(rec, Rec.Src), load<u32>(rec, Rec.Dst), proto, len);
+  return fold(sum(p, len, s)) == 0xffff ? Status.Good : Status.Bad;
+}
+
+function dissectTcp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): void {
+  if (cap < 4) return;
+  const at = load<u32>(rec, Rec.Trans);
+  const ports = get32(p, 0);
+  store<u32>(rec, ports, Rec.Ports);
+  let layers: u32 = Layer.Tcp;
+  // everything up to the window is read before any of it is shown
+  if (cap < 16) {
+    store<u32>(rec, 4, Rec.TransShown);
+    add(rec, layers);
+    return;
+  }
+  const headerLen = tcp.headerLen(p);
+  let shown: u32 = min(cap, 20);
+  if (headerLen < tcp.HEADER_LEN) {
+    store<u32>(rec, 16, Rec.TransShown);
+    add(rec, layers);
+    return;
+  }
+  if (len >= headerLen) {
+    layers |= Layer.SegmentLen;
+    store<u32>(rec, len - headerLen, Rec.PayloadLen);
+  }
+  if (cap >= 18) {
+    const status: u32 = fragment || cap < len ? Status.Unverified : transportStatus(rec, p, len, tcp.PROTO);
+    layers |= status << 18;
+  }
+  if (cap >= 20) shown = min(cap, headerLen);
+  store<u32>(rec, shown, Rec.TransShown);
+  if (cap > headerLen) {
+    store<u32>(rec, at + headerLen, Rec.Payload);
+    store<u32>(rec, cap - headerLen, Rec.PayloadCap);
+    const a = ports >> 16;
+    const b = ports & 0xffff;
+    const low = min(a, b);
+    const high = a < b ? b : a;
+    if (low == 53) layers |= Layer.DnsPort;
+    else if (isHttpPort(low)) layers |= Layer.HttpPort;
+    else if (high == 53) layers |= Layer.DnsPort;
+    else if (isHttpPort(high)) layers |= Layer.HttpPort;
+  }
+  add(rec, layers);
+}
+
+function dissectUdp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): void {
+  if (cap < 8) {
+    if (cap >= 4) {
+      store<u32>(rec, get32(p, 0), Rec.Ports);
+      store<u32>(rec, cap, Rec.TransShown);
+    }
+    add(rec, Layer.Udp);
+    return;
+  }
+  const at = load<u32>(rec, Rec.Trans);
+  const ports = get32(p, 0);
+  let layers: u32 = Layer.Udp;
+  store<u32>(rec, ports, Rec.Ports);
+  const n = udp.length(p);
+  if (n < udp.HEADER_LEN) {
+    store<u32>(rec, 6, Rec.TransShown);
+    add(rec, layers);
+    return;
+  }
+  store<u32>(rec, 8, Rec.TransShown);
+  let status: u32 = Status.Unverified;
+  if (udp.checksum(p) == 0) status = Status.Absent;
+  else if (!fragment && cap >= len && n <= len) status = transportStatus(rec, p, n, udp.PROTO);
+  layers |= status << 18;
+  const end = min(n, len);
+  if (cap > 8 && end > 8) {
+    store<u32>(rec, at + 8, Rec.Payload);
+    store<u32>(rec, min(cap, end) - 8, Rec.PayloadCap);
+    store<u32>(rec, end - 8, Rec.PayloadLen);
+    if (ports >> 16 == 53 || (ports & 0xffff) == 53) layers |= Layer.DnsPort;
+  }
+  add(rec, layers);
+}
+
+function dissectIcmp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): void {
+  let layers: u32 = Layer.Icmp;
+  store<u32>(rec, min(cap, 8), Rec.TransShown);
+  if (cap >= 4) {
+    let status: u32 = Status.Unverified;
+    if (!fragment && cap >= len) status = fold(sum(p, len, 0)) == 0xffff ? Status.Good : Status.Bad;
+    layers |= status << 18;
+  }
+  add(rec, layers);
+}
+
+function dissectIpv4(p: usize, cap: u32, len: u32, rec: usize): void {
+  if (cap == 0) return;
+  add(rec, Layer.Ip);
+  if (ipv4.version(p) != 4) {
+    add(rec, Layer.NotIpv4);
+    store<u32>(rec, 1, Rec.NetShown);
+    return;
+  }
+  const headerLen = ipv4.headerLen(p);
+  if (headerLen < ipv4.HEADER_LEN) {
+    store<u32>(rec, 1, Rec.NetShown);
+    return;
+  }
+  store<u32>(rec, min(cap, headerLen), Rec.NetShown);
+  if (cap < 4) return;
+  let total = ipv4.length(p);
+  // a length of 0 is a packet that the card will segment (TSO): it goes to the frame's end
+  if (total == 0) total = len;
+  store<u32>(rec, total, Rec.NetLen);
+  if (total < headerLen) {
+    store<u32>(rec, 4, Rec.NetShown);
+    return;
+  }
+  len = min(len, total);
+  cap = min(cap, len);
+  store<u32>(rec, min(cap, headerLen), Rec.NetShown);
+  if (cap < ipv4.HEADER_LEN) {
+    add(rec, Status.Unverified << 16);
+    return;
+  }
+  const proto = ipv4.proto(p);
+  store<u32>(rec, load<u32>(rec, Rec.Type) | proto, Rec.Type);
+  store<u32>(rec, ipv4.src(p), Rec.Src);
+  store<u32>(rec, ipv4.dst(p), Rec.Dst);
+  if (cap < headerLen) {
+    add(rec, Status.Unverified << 16);
+    return;
+  }
+  add(rec, (fold(sum(p, headerLen, 0)) == 0xffff ? Status.Good : Status.Bad) << 16);
+  const frag = ipv4.frag(p);
+  if ((frag & ipv4.OFFSET_MASK) != 0) return;
+  const fragment = (frag & ipv4.MF) != 0;
+  if (fragment) add(rec, Layer.Fragment);
+  store<u32>(rec, load<u32>(rec, Rec.Net) + headerLen, Rec.Trans);
+  p += headerLen;
+  cap -= headerLen;
+  len -= headerLen;
+  if (cap == 0) return;
+  if (proto == ipv4.PROTO_TCP) dissectTcp(p, cap, len, rec, fragment);
+  else if (proto == ipv4.PROTO_UDP) dissectUdp(p, cap, len, rec, fragment);
+  else if (proto == ipv4.PROTO_ICMP) dissectIcmp(p, cap, len, rec, fragment);
+}
+
+/** Bytes of a link header in front of an IPv4 packet, for link types other than Ethernet; -1: not IPv4. */
+function linkHeader(p: usize, cap: u32, linkType: u32): i32 {
+  switch (linkType) {
+    case LinkType.Raw:
+    case LinkType.Raw12:
+    case LinkType.Raw14:
+      return cap > 0 && get8(p, 0) >> 4 == 6 ? -1 : 0;
+    case LinkType.Ipv4:
+      return 0;
+    case LinkType.Null:
+      // the address family in the byte order of the machine that captured: AF_INET is 2 everywhere
+      return cap >= 4 && (load<u32>(p) == 2 || get32(p, 0) == 2) ? 4 : -1;
+    case LinkType.Loop:
+      return cap >= 4 && get32(p, 0) == 2 ? 4 : -1;
+    case LinkType.LinuxSll:
+      return cap >= 16 && get16(p, 14) == TYPE_IPV4 ? 16 : -1;
+    case LinkType.LinuxSll2:
+      return cap >= 20 && get16(p, 0) == TYPE_IPV4 ? 20 : -1;
+    default:
+      return -1;
+  }
+}
+
+/**
+ * Writes the record of one frame: `cap` bytes at `p`, of `len` that were on the wire. Reads nothing beyond `cap` and
+ * never fails: what the bytes do not hold is missing from the record.
+ */
+export function dissect(p: usize, cap: u32, len: u32, linkType: u32, rec: usize): void {
+  memory.fill(rec, 0, Rec.Size);
+  store<u32>(rec, <u32>p, Rec.At);
+  store<u32>(rec, cap, Rec.CapLen);
+  store<u32>(rec, len, Rec.Len);
+  if (len < cap) len = cap;
+  if (linkType != LinkType.Ethernet) {
+    const at = linkHeader(p, cap, linkType);
+    if (at < 0) return;
+    store<u32>(rec, at, Rec.Net);
+    dissectIpv4(p + at, cap - at, len - at, rec);
+    return;
+  }
+  if (cap < ETH_LEN) return;
+  let layers: u32 = Layer.Eth;
+  let type = ethType(p);
+  let at: u32 = ETH_LEN;
+  let tags: u32 = 0;
+  while ((type == TYPE_VLAN || type == TYPE_QINQ_OLD) && tags < MAX_TAGS && cap >= at + TAG_LEN) {
+    type = etype(p + at);
+    at += TAG_LEN;
+    tags++;
+  }
+  if (tags != 0) layers |= Layer.Vlan | (tags << 24);
+  store<u32>(rec, layers, Rec.Layers);
+  store<u32>(rec, type << 16, Rec.Type);
+  store<u32>(rec, at, Rec.Net);
+  if (type == TYPE_IPV4) dissectIpv4(p + at, cap - at, len - at, rec);
+  else if (type == TYPE_ARP && cap > at) {
+    store<u32>(rec, cap - at, Rec.NetShown);
+    if (cap - at >= ARP_FIXED_LEN) add(rec, Layer.Arp);
+  }
+}
