@@ -54,4 +54,13 @@ export {
   put32 as dnsPut32, putBytes as dnsPutBytes, putName as dnsPutName,
 } from "./wire/dnswriter";
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
+export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
 export { dissect } from "./dissect";
+export {
+  etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment,
+} from "./ip";
+export {
+  prespecified as optPrespecified, compile as optCompile, sourceRouteNext as optSourceRouteNext,
+  sourceRoutePointer as optSourceRoutePointer, sourceRouteLength as optSourceRouteLength, forward as optForward,
+  keepCopied as optKeepCopied, echo as optEcho, echoFirstHop as optEchoFirstHop,
+} from "./wire/ipv4options";

@@ -51,9 +51,10 @@ export enum Pkt {
   PhysOut = 96,
   /** skb->priority */
   Priority = 100,
-  /** Bridge input device while a bridged frame is inside the IP hooks. */
-  Spare0 = 104,
-  Spare1 = 108,
+  /** Where reassembly keeps the lengths of the fragments that came (defrag), 0 when none: their geometry is kept. */
+  Geometry = 104,
+  /** Next hop of a source route that was hit (opt->nexthop). */
+  OptNexthop = 108,
   Spare2 = 112,
   Spare3 = 116,
   Spare4 = 120,
@@ -90,6 +91,14 @@ export enum PktFlag {
   Copy = 256,
   /** conntrack must not look at it (NOTRACK). */
   Untracked = 512,
+  /** What its route is: for this host, to a broadcast, to a group (RTCF_LOCAL, RTCF_BROADCAST, RTCF_MULTICAST). */
+  RtLocal = 1024,
+  RtBroadcast = 2048,
+  RtMulticast = 4096,
+  /** Fragment it even if DF is set: conntrack put it together (skb->ignore_df). */
+  IgnoreDf = 8192,
+  /** Sent again after a route lookup of netfilter's (IPSKB_REROUTED): POSTROUTING saw it. */
+  Rerouted = 16384,
 }
 
 export enum OptFlag {
