@@ -64,3 +64,4 @@ export {
   sourceRoutePointer as optSourceRoutePointer, sourceRouteLength as optSourceRouteLength, forward as optForward,
   keepCopied as optKeepCopied, echo as optEcho, echoFirstHop as optEchoFirstHop,
 } from "./wire/ipv4options";
+export { headSpans as httpHead } from "./wire/httphead";
