@@ -15,6 +15,7 @@ import {
   type CaptureSecrets,
   type CaptureSection,
 } from "./format.ts";
+import { gunzipped } from "./gzip.ts";
 import { FILE_HEADER_LEN, PcapParser, pcapOrder } from "./pcap.ts";
 import { isPcapng, PcapngParser } from "./pcapng.ts";
 import { CaptureRecord } from "./record.ts";
@@ -145,7 +146,7 @@ export class CaptureReader extends CaptureRecord {
 }
 
 /**
- * Reads a capture from chunks. Yields the same reader once for each chunk; read it empty each time:
+ * Reads a capture from chunks, compressed with gzip or not. Yields the same reader once for each chunk; read it empty each time:
  *
  *     for await (const r of readCapture(source)) while (r.next()) use(r);
  *
@@ -156,7 +157,7 @@ export async function* readCapture(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<CaptureReader, void, undefined> {
   const reader = new CaptureReader();
-  for await (const chunk of source) {
+  for await (const chunk of gunzipped(source)) {
     reader.push(chunk);
     yield reader;
   }
