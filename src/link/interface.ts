@@ -18,6 +18,8 @@ export interface Owner {
 /** Takes frames from a device before the host's own stack does (Linux's rx_handler): a bridge. It takes the frame. */
 export interface RxHandler {
   handle(dev: Interface, frame: Frame): void;
+  /** The device went up or down. */
+  linkChanged(dev: Interface, up: boolean): void;
 }
 
 /** Looks at frames as they pass (a capture); it does not take them. `Data` is at the Ethernet header. */

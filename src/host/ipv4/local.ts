@@ -1,0 +1,106 @@
+// src/host/ipv4/local.ts: packets for this host: the protocol, the socket, or the refusal (ip_local_deliver_finish).
+
+import { Drop } from "../../../assembly/drop.ts";
+import { Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
+import type { Frame } from "../../core/core.ts";
+import type { Interface } from "../../link/interface.ts";
+import { Flow } from "../fib/flow.ts";
+import type { Namespace } from "../namespace.ts";
+import { icmp, unreachable } from "./icmptypes.ts";
+
+const PROTO_ICMP = 1;
+const PROTO_IGMP = 2;
+const PROTO_TCP = 6;
+const PROTO_UDP = 17;
+const noAnswer = 0xffffffff;
+const RST = 0x04;
+
+export class Local {
+  private readonly flow = new Flow();
+
+  constructor(private readonly ns: Namespace) {}
+
+  /** Takes the frame; `Data` at the IPv4 header, whole. */
+  receive(dev: Interface, frame: Frame): void {
+    const ns = this.ns;
+    const { core, x } = ns.world;
+    const proto = x.ipv4Proto(core.u32[(frame + Pkt.Net) >> 2]!);
+    switch (proto) {
+      case PROTO_ICMP:
+        return ns.icmp.receive(dev, frame);
+      case PROTO_TCP:
+        return this.tcp(dev, frame);
+      case PROTO_UDP:
+        return this.udp(dev, frame);
+      case PROTO_IGMP:
+        return ns.consume(frame, dev, "igmp");
+      default:
+        ns.icmp.send(frame, icmp.unreachable, unreachable.protocol, 0);
+        return ns.drop(frame, Drop.NoProtocol, dev);
+    }
+  }
+
+  /** __udp4_lib_rcv */
+  private udp(dev: Interface, frame: Frame): void {
+    const ns = this.ns;
+    const { core, x } = ns.world;
+    const { u32 } = core;
+    const net = u32[(frame + Pkt.Net) >> 2]!;
+    const p = u32[(frame + Pkt.Trans) >> 2]!;
+    const hl = x.ipv4HeaderLen(net);
+    const bad = x.udpCheck(p, u32[(frame + Pkt.Len) >> 2]! - hl);
+    if (bad !== Drop.None) return ns.drop(frame, bad, dev);
+    x.packetTrim(frame, hl + x.udpLength(p));
+    const src = x.ipv4Src(net);
+    const dst = x.ipv4Dst(net);
+    if (!x.udpVerify(p, src, dst)) return ns.drop(frame, Drop.UdpCsum, dev);
+    if (ns.sockets.find(PROTO_UDP, dst >>> 0, x.udpDstPort(p)) !== null) return ns.consume(frame, dev, "udp");
+    if ((u32[(frame + Pkt.Flags) >> 2]! & (PktFlag.RtBroadcast | PktFlag.RtMulticast)) === 0) {
+      ns.icmp.send(frame, icmp.unreachable, unreachable.port, 0);
+    }
+    ns.drop(frame, Drop.NoSocket, dev);
+  }
+
+  /** tcp_v4_rcv */
+  private tcp(dev: Interface, frame: Frame): void {
+    const ns = this.ns;
+    const { core, x } = ns.world;
+    const { u32 } = core;
+    if (u32[(frame + Pkt.Type) >> 2] !== PktType.Host) return ns.drop(frame, Drop.OtherHost, dev);
+    const net = u32[(frame + Pkt.Net) >> 2]!;
+    const p = u32[(frame + Pkt.Trans) >> 2]!;
+    const length = u32[(frame + Pkt.Len) >> 2]! - x.ipv4HeaderLen(net);
+    const bad = x.tcpCheck(p, length);
+    if (bad !== Drop.None) return ns.drop(frame, bad, dev);
+    const dst = x.ipv4Dst(net);
+    if (!x.tcpVerify(p, length, x.ipv4Src(net), dst)) return ns.drop(frame, Drop.TcpCsum, dev);
+    if (ns.sockets.find(PROTO_TCP, dst >>> 0, x.tcpDstPort(p)) !== null) return ns.consume(frame, dev, "tcp");
+    this.reset(frame, net, p);
+    ns.drop(frame, Drop.NoSocket, dev);
+  }
+
+  /** tcp_v4_send_reset: never for a reset (RFC 9293 §3.10.7.1), never for a broadcast. */
+  private reset(frame: Frame, net: number, p: number): void {
+    const ns = this.ns;
+    const { core, x } = ns.world;
+    if ((x.tcpFlags(p) & RST) !== 0 || (core.u32[(frame + Pkt.Flags) >> 2]! & PktFlag.RtLocal) === 0) return;
+    const optLen = x.ipv4HeaderLen(net) > 20 ? x.optEcho(frame, 0) >>> 0 : 0;
+    if (optLen === noAnswer) return;
+    const final = x.ipv4Src(net) >>> 0;
+    const first = optLen !== 0 ? x.optEchoFirstHop() >>> 0 : 0;
+    const flow = this.flow;
+    flow.clear();
+    flow.dst = first !== 0 ? first : final;
+    flow.src = x.ipv4Dst(net) >>> 0;
+    flow.tos = x.ipv4Tos(net);
+    flow.proto = PROTO_TCP;
+    flow.sport = x.tcpDstPort(p);
+    flow.dport = x.tcpSrcPort(p);
+    const route = ns.fib.routeOutput(flow);
+    if (route === null || route.dev === null) return;
+    const reset = x.tcpReset(frame, flow.tos, ns.defaultTtl(), optLen, flow.dst, ns.timestamp());
+    if (reset === 0) return ns.count(Drop.NoBuffer);
+    if (ns.world.tracer !== null) ns.trace("originate", null, reset, "tcp reset");
+    ns.output.local(reset, route);
+  }
+}

@@ -1,0 +1,44 @@
+// src/host/sockets.ts: which ports are open on a host.
+
+/** An open port. What arrives is counted here until a transport takes it. */
+export interface Socket {
+  readonly proto: number;
+  /** 0: any of the host's addresses. */
+  readonly address: number;
+  readonly port: number;
+  received: number;
+}
+
+export class Sockets {
+  private readonly byPort = new Map<number, Socket[]>();
+
+  /** Opens a port; one that is open already stays as it is. */
+  open(proto: number, address: number, port: number): Socket {
+    const key = proto * 65536 + port;
+    let list = this.byPort.get(key);
+    if (list === undefined) this.byPort.set(key, (list = []));
+    let socket = list.find((s) => s.address === address);
+    if (socket === undefined) list.push((socket = { proto, address, port, received: 0 }));
+    return socket;
+  }
+
+  /** The socket that a datagram or segment to this address and port belongs to: the exact address first. Counts it. */
+  find(proto: number, address: number, port: number): Socket | null {
+    const list = this.byPort.get(proto * 65536 + port);
+    if (list === undefined) return null;
+    let found: Socket | null = null;
+    for (const s of list) {
+      if (s.address === address) {
+        found = s;
+        break;
+      }
+      if (s.address === 0) found = s;
+    }
+    if (found !== null) found.received++;
+    return found;
+  }
+
+  *[Symbol.iterator](): Iterator<Socket> {
+    for (const list of this.byPort.values()) yield* list;
+  }
+}
