@@ -152,10 +152,10 @@ function startKind(p: usize, len: u32): Kind {
     len -= 2;
   }
   if (len >= 5 && get32(p, 0) == 0x48545450 && get8(p, 4) == 0x2f) return Kind.Response;
+  if (len >= 3 && is(p, "ICY")) return Kind.Response;
   const n = find(p, len, 0x20);
   switch (n) {
     case 3:
-      if (is(p, "ICY")) return Kind.Response;
       return any(p, n, "GET PUT ");
     case 4:
       return any(p, n, "COPY HEAD LOCK MOVE POLL POST ");
@@ -235,17 +235,20 @@ function holdsChunked(p: usize, len: u32): bool {
   return false;
 }
 
-/** The length of a chunked body: up to the empty line behind the last chunk, or all there is. */
+/**
+ * The length of a chunked body: up to the empty line behind the last chunk, or all there is. Two bytes are passed over
+ * behind a chunk's data, and an empty line in place of a size ends the body, whatever stands there.
+ */
 function chunks(p: usize, len: u32): u32 {
   let at: u32 = 0;
   while (at < len) {
     const n = lineLength(p + at, len - at);
+    if (n == 0) return at;
     const data = at + n + eolLength(p + at + n, len - at - n);
     const size = hexadecimal(p + at, n);
     if (size == 0) return trailers(p, data, len);
     if (size > len - data) return len;
-    at = data + size;
-    at += eolLength(p + at, len - at);
+    at = data + size + 2;
   }
   return len;
 }
