@@ -1,15 +1,15 @@
 // src/capture/filter/address.ts: addresses as filters write them: short IPv4 networks, IPv6, MAC in five spellings.
 
 import { FilterError } from "./error.ts";
-import { parseNumber } from "./lexer.ts";
 
 /** An IPv4 address or network: `value` is aligned to the left, `bits` says how many the text gave (8 a part). */
 export function ipv4(text: string, at: number): { value: number; bits: number } {
   let value = 0;
   const parts = text.split(".");
   for (const part of parts) {
-    const v = parseNumber(part, at);
-    if (v > 255) throw new FilterError(at, `bad IPv4 address '${text}': ${part} is above 255`);
+    // decimal, leading zeros or not: the reference reads addresses so, other than numbers
+    const v = /^\d+$/.test(part) ? Number(part) : 256;
+    if (v > 255) throw new FilterError(at, `bad IPv4 address '${text}', expected decimal numbers up to 255`);
     value = value * 256 + v;
   }
   const bits = parts.length * 8;

@@ -14,7 +14,7 @@ const operators: Record<string, number> = {
 /** Protocols of a header directly behind IPv4's, whose accessors skip its options and refuse later fragments. */
 const overIpv4: ReadonlySet<string> = new Set(["sctp", "tcp", "udp", "icmp", "igmp", "igrp", "pim", "vrrp", "carp"]);
 const network: ReadonlySet<string> = new Set([
-  "atalk", "aarp", "decnet", "lat", "sca", "mopdl", "moprc", "arp", "rarp", "ip", "ip6",
+  "atalk", "decnet", "lat", "sca", "mopdl", "moprc", "arp", "rarp", "ip", "ip6",
 ]);
 
 /** What `a op b` is; unsigned 32 bits, as the machine computes. Null: division by zero. */

@@ -7,6 +7,7 @@ import { FilterError } from "./error.ts";
 import { assemble, graphOf } from "./layout.ts";
 import { Links } from "./links.ts";
 import { etherProtocols, ipProtocols, service } from "./names.ts";
+import { optimize } from "./optimize.ts";
 import { parse } from "./parser.ts";
 import { OUTGOING, Op, PACKET_TYPE, type Program } from "./program.ts";
 import type { Expression, Id, Qualifiers } from "./syntax.ts";
@@ -16,6 +17,8 @@ export { LinkType } from "./links.ts";
 export interface FilterOptions {
   /** The caller knows each frame's direction and gives it to `matches`: `inbound` and `outbound` are allowed. */
   readonly direction?: boolean;
+  /** False leaves out the optimizer (`tcpdump -O`). */
+  readonly optimize?: boolean;
 }
 
 const transports: ReadonlyMap<string, number> = new Map([["tcp", 6], ["udp", 17], ["sctp", 132]]);
@@ -149,10 +152,9 @@ class Compiler {
       }
       case "portrange": {
         const dash = name.indexOf("-");
-        const from = dash < 0 ? name : name.slice(0, dash);
-        const to = dash < 0 ? name : name.slice(dash + 1);
-        const a = this.service(q, at, from);
-        const b = this.service(q, at, to);
+        if (dash < 0) throw new FilterError(at, `'${name}', expected a range such as 6000-6008`);
+        const a = this.service(q, at, name.slice(0, dash));
+        const b = this.service(q, at, name.slice(dash + 1));
         return this.portrange(q, at, a.port, b.port, a.protocol === b.protocol ? a.protocol : this.transport(q, at));
       }
       case "proto": {
@@ -331,6 +333,7 @@ export function compileFilter(text: string, linkType: number, options: FilterOpt
   const compiler = new Compiler(linkType, options);
   const expression = parse(text);
   const graph = graphOf(expression === null ? null : compiler.condition(expression));
-  if (graph.root === graph.reject) throw new FilterError(0, "no frame of this link type can match");
+  if (options.optimize !== false) optimize(graph);
+  if (graph.root === graph.reject) throw new FilterError(0, "no frame can match this expression");
   return assemble(graph);
 }

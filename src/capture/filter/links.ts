@@ -180,7 +180,7 @@ export class Links {
   }
 
   isoProtocol(n: number, at: number): Condition {
-    return and(this.linkType(ISO, at), this.byteIs(this.body + 3, n));
+    return and(this.linkType(ISO, at), this.byteIs(this.body + (this.link === "ethernet" ? 3 : 0), n));
   }
 
   /** Not a later fragment (RFC 791): only the first one has the ports. */
