@@ -51,7 +51,10 @@ export enum Pkt {
   PhysOut = 96,
   /** skb->priority */
   Priority = 100,
-  /** Where reassembly keeps the lengths of the fragments that came (defrag), 0 when none: their geometry is kept. */
+  /**
+   * Lengths of the data of the fragments that conntrack put together, so that they can leave as they came: the
+   * address of a block of the arena {count, length...} as u32, 0 when there is none. Freed with the packet.
+   */
   Geometry = 104,
   /** Next hop of a source route that was hit (opt->nexthop). */
   OptNexthop = 108,

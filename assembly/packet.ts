@@ -5,7 +5,8 @@
 //
 // A swap exchanges two descriptors' buffers, so a handle that somebody holds can take over other bytes.
 
-import { alloc } from "./arena.ts";
+import { alloc, release } from "./arena.ts";
+import { hold as holdConnection, put as putConnection } from "./conntrack.ts";
 import { Pkt } from "./layout.ts";
 
 export const HEADROOM: u32 = 128;
@@ -91,6 +92,11 @@ export function packetAlloc(len: u32): usize {
 export function packetFree(h: usize): void {
   const cls = load<u32>(h, Pkt.Class);
   assert((cls & FREE) == 0, "packet freed twice");
+  const ct: usize = load<u32>(h, Pkt.Ct);
+  // the packet's hold on its connection ends with it (an unconfirmed one dies here)
+  if (ct != 0) putConnection(ct);
+  const geometry = load<u32>(h, Pkt.Geometry);
+  if (geometry != 0) release(geometry, (load<u32>(geometry) + 1) << 2);
   store<u32>(h, cls | FREE, Pkt.Class);
   inUse--;
   if (cls == 0) {
@@ -169,6 +175,8 @@ export function packetCopy(h: usize): usize {
   const trans = load<u32>(h, Pkt.Trans);
   if (trans != 0) store<u32>(c, trans + shift, Pkt.Trans);
   store<u32>(c, 0, Pkt.Next);
+  const ct: usize = load<u32>(c, Pkt.Ct);
+  if (ct != 0) holdConnection(ct);
   return c;
 }
 
@@ -188,6 +196,7 @@ export function packetSwap(a: usize, b: usize): void {
   exchange(a + Pkt.Net, b + Pkt.Net);
   exchange(a + Pkt.Trans, b + Pkt.Trans);
   exchange(a + Pkt.Class, b + Pkt.Class);
+  exchange(a + Pkt.Geometry, b + Pkt.Geometry);
 }
 
 /** Packets that somebody holds. A test that leaves it above where it began has leaked. */

@@ -4,7 +4,7 @@ import { Drop } from "../../../assembly/drop.ts";
 import { OptFlag, Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
-import { type Route, RouteType } from "../fib/route.ts";
+import { errno, type Route } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
 import { Hook } from "../netfilter/hooks.ts";
 import { icmp, unreachable } from "./icmptypes.ts";
@@ -57,14 +57,19 @@ export class Forward {
   /** ip_error: unreachable, prohibit, or no route at all; drops the frame. */
   error(dev: Interface, frame: Frame, route: Route): void {
     const ns = this.ns;
-    let code: number = unreachable.net;
-    let why = Drop.NoRoute;
-    if (route.type === RouteType.Prohibit) {
-      code = unreachable.filtered;
-      why = Drop.Prohibit;
-    } else if (route.type === RouteType.Unreachable) {
+    let code: number;
+    let why: Drop;
+    if (route.error === errno.ENETUNREACH) {
+      code = unreachable.net;
+      why = Drop.NoRoute;
+    } else if (route.error === errno.EHOSTUNREACH) {
       code = unreachable.host;
       why = Drop.Unreachable;
+    } else if (route.error === errno.EACCES) {
+      code = unreachable.filtered;
+      why = Drop.Prohibit;
+    } else {
+      return ns.drop(frame, Drop.Blackhole, dev);
     }
     if (ns.conf(dev).forwarding === 0) return ns.drop(frame, Drop.ForwardingOff, dev);
     const { core, x } = ns.world;

@@ -5,7 +5,7 @@ import { Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import { Flow } from "../fib/flow.ts";
-import { type Route, RouteType } from "../fib/route.ts";
+import { type Route, RouteType, Scope } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
 import { highestType, icmp, isError, unreachable } from "./icmptypes.ts";
 
@@ -57,7 +57,7 @@ export class Icmp {
     let src = 0;
     if ((flags & PktFlag.RtLocal) !== 0) src = x.ipv4Dst(net) >>> 0;
     else if (ns.sysctl.get("net.ipv4.icmp_errors_use_inbound_ifaddr") !== 0 && input !== null) {
-      src = ns.fib.selectAddress(input, x.ipv4Src(net) >>> 0, RouteScope.link);
+      src = ns.fib.selectAddress(input, x.ipv4Src(net) >>> 0, Scope.Link);
     }
     const tos = isError(type) ? (x.ipv4Tos(net) & tosMask) | internetControl : x.ipv4Tos(net);
     const optLen = this.echoOptions(frame, ihl);
@@ -89,7 +89,7 @@ export class Icmp {
     if (ihl <= headerLen) return 0;
     const { core, x } = this.ns.world;
     const named = x.optPrespecified(core.u32[(frame + Pkt.Net) >> 2]!) >>> 0;
-    return x.optEcho(frame, named !== 0 && this.ns.fib.addrType(named) === RouteType.Unicast ? 1 : 0) >>> 0;
+    return x.optEcho(frame, named !== 0 && this.ns.fib.addrType(named) === RouteType.Unicast) >>> 0;
   }
 
   private route(frame: Frame, dst: number, src: number, tos: number, type: number, code: number): Route | null {
@@ -202,6 +202,3 @@ export class Icmp {
     this.emit(route, reply, frame);
   }
 }
-
-/** Scopes as numbers (enum rt_scope_t). */
-const RouteScope = { universe: 0, link: 253 } as const;

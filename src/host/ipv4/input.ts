@@ -78,7 +78,7 @@ export class Input {
     const net = core.u32[(frame + Pkt.Net) >> 2]!;
     const named = x.optPrespecified(net) >>> 0;
     const foreign = named !== 0 && ns.fib.addrType(named) === RouteType.Unicast;
-    const bad = x.optCompile(frame, ns.ownAddress(frame, dev), ns.timestamp(), foreign ? 1 : 0);
+    const bad = x.optCompile(frame, ns.ownAddress(frame, dev), ns.timestamp(), foreign);
     if (bad !== 0) {
       ns.icmp.send(frame, icmp.parameterProblem, 0, bad << 24);
       ns.drop(frame, Drop.BadOption, dev);

@@ -84,7 +84,7 @@ export class Local {
     const ns = this.ns;
     const { core, x } = ns.world;
     if ((x.tcpFlags(p) & RST) !== 0 || (core.u32[(frame + Pkt.Flags) >> 2]! & PktFlag.RtLocal) === 0) return;
-    const optLen = x.ipv4HeaderLen(net) > 20 ? x.optEcho(frame, 0) >>> 0 : 0;
+    const optLen = x.ipv4HeaderLen(net) > 20 ? x.optEcho(frame, false) >>> 0 : 0;
     if (optLen === noAnswer) return;
     const final = x.ipv4Src(net) >>> 0;
     const first = optLen !== 0 ? x.optEchoFirstHop() >>> 0 : 0;

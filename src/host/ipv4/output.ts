@@ -117,7 +117,7 @@ export class Output {
     let at = 0;
     while (at < total) {
       const n = total - at <= room ? total - at : step;
-      const piece = x.fragment(frame, at, n, at + n < total ? 1 : 0, df ? 1 : 0);
+      const piece = x.fragment(frame, at, n, at + n < total, df);
       if (piece === 0) {
         ns.drop(frame, Drop.NoBuffer, dev);
         return;
@@ -135,12 +135,13 @@ export class Output {
   ): boolean {
     const ns = this.ns;
     const { core, x } = ns.world;
-    const lengths = ns.fragmentLengths(frame);
+    const { u32 } = core;
+    const lengths = u32[(frame + Pkt.Geometry) >> 2]!;
     if (lengths === 0) return false;
-    const count = core.u32[lengths >> 2]!;
+    const count = u32[lengths >> 2]!;
     let sum = 0;
     for (let i = 0; i < count; i++) {
-      const n = core.u32[(lengths >> 2) + 1 + i]!;
+      const n = u32[(lengths >> 2) + 1 + i]!;
       if (n > room || (i < count - 1 && (n & 7) !== 0)) return false;
       sum += n;
     }
@@ -148,8 +149,8 @@ export class Output {
     if (sum !== total || (x.ipv4Frag(net) & MF_OR_OFFSET) !== 0) return false;
     let at = 0;
     for (let i = 0; i < count; i++) {
-      const n = core.u32[(lengths >> 2) + 1 + i]!;
-      const piece = x.fragment(frame, at, n, at + n < total ? 1 : 0, 0);
+      const n = u32[(lengths >> 2) + 1 + i]!;
+      const piece = x.fragment(frame, at, n, at + n < total, false);
       if (piece === 0) {
         ns.drop(frame, Drop.NoBuffer, route.dev);
         return true;

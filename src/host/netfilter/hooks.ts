@@ -74,6 +74,7 @@ export class Hooks {
       const r = list[i]!;
       if (r.priority <= above) continue;
       const verdict = r.fn(frame, hook, input, output);
+      if (this.owner.world.tracer !== null) this.trace(r.name, hook, verdict, frame, input, output);
       if (verdict === Verdict.Accept) continue;
       if (verdict === Verdict.Drop) {
         const why = this.dropReason;
@@ -83,5 +84,13 @@ export class Hooks {
       return false;
     }
     return true;
+  }
+
+  private trace(
+    name: string, hook: Hook, verdict: Verdict, frame: Frame, input: Interface | null, output: Interface | null,
+  ): void {
+    // a frame that a hook took may be gone
+    const what = `${hookNames[hook]} ${name} ${Verdict[verdict]!.toLowerCase()}`;
+    this.owner.trace("hook", output ?? input, verdict === Verdict.Stolen ? 0 : frame, what);
   }
 }

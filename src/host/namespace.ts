@@ -1,0 +1,243 @@
+// src/host/namespace.ts: a network namespace: what a PC, a router, a VM and a container are (design: one thing, many roles).
+
+import { Drop } from "../../assembly/drop.ts";
+import { Pkt, PktFlag, PktType } from "../../assembly/layout.ts";
+import { parseIpv4 } from "../core/address.ts";
+import type { Frame } from "../core/core.ts";
+import { Bridge } from "../device/bridge.ts";
+import { Interface, type Owner } from "../link/interface.ts";
+import type { TraceKind } from "../link/trace.ts";
+import type { World } from "../link/world.ts";
+import { BridgeHooks } from "./brnetfilter.ts";
+import { Conntrack } from "./conntrack/conntrack.ts";
+import { Fib } from "./fib/fib.ts";
+import { type Route, RouteType } from "./fib/route.ts";
+import { Forward } from "./ipv4/forward.ts";
+import { Icmp } from "./ipv4/icmp.ts";
+import { Input } from "./ipv4/input.ts";
+import { Local } from "./ipv4/local.ts";
+import { Output } from "./ipv4/output.ts";
+import { Peers } from "./ipv4/peers.ts";
+import { Neighbours } from "./neighbour/neighbours.ts";
+import { Hooks } from "./netfilter/hooks.ts";
+import { Iptables } from "./netfilter/iptables/iptables.ts";
+import { Nft } from "./netfilter/nft/nft.ts";
+import { Originate } from "./originate.ts";
+import { Sockets } from "./sockets.ts";
+import { type Conf, Sysctl } from "./sysctl.ts";
+
+const TYPE_IPV4 = 0x0800;
+const TYPE_ARP = 0x0806;
+const MS_PER_DAY = 86_400_000;
+
+export class Namespace implements Owner {
+  readonly sysctl = new Sysctl();
+  readonly hooks: Hooks;
+  readonly fib: Fib;
+  readonly peers: Peers;
+  readonly neighbours: Neighbours;
+  readonly conntrack: Conntrack;
+  readonly iptables: Iptables;
+  readonly nft: Nft;
+  readonly sockets = new Sockets();
+  readonly input: Input;
+  readonly forward: Forward;
+  readonly output: Output;
+  readonly local: Local;
+  readonly icmp: Icmp;
+  readonly originate: Originate;
+  /** By the name of their device. */
+  readonly bridges = new Map<string, Bridge>();
+  readonly interfaces: Interface[] = [];
+  readonly byIndex: (Interface | undefined)[] = [];
+  readonly byName = new Map<string, Interface>();
+  readonly confAll: Conf;
+  private readonly confs: Conf[] = [];
+  /** Packets dropped, by `Drop`. */
+  readonly drops = new Float64Array(128);
+
+  constructor(
+    readonly name: string,
+    readonly world: World,
+  ) {
+    this.confAll = this.sysctl.conf("all");
+    this.hooks = new Hooks(this);
+    this.fib = new Fib(this);
+    this.peers = new Peers(world.clock);
+    this.neighbours = new Neighbours(this);
+    this.conntrack = new Conntrack(this);
+    this.iptables = new Iptables(this);
+    this.nft = new Nft(this);
+    this.input = new Input(this);
+    this.forward = new Forward(this);
+    this.output = new Output(this);
+    this.local = new Local(this);
+    this.icmp = new Icmp(this);
+    this.originate = new Originate(this);
+    const lo = this.addInterface("lo", "loopback", new Uint8Array(6), 65536);
+    lo.xmit = (frame) => world.backlog.push(lo, 0, frame);
+    this.fib.addAddress(lo, { address: parseIpv4("127.0.0.1")!, length: 8 });
+  }
+
+  // -- devices
+
+  addInterface(name: string, kind: "veth" | "bridge" | "loopback", mac: Uint8Array, mtu: number): Interface {
+    if (this.byName.has(name)) throw new Error(`${this.name}: interface '${name}' exists already`);
+    const dev = new Interface(this, this.interfaces.length + 1, name, kind, mac, mtu, this.receive);
+    this.sysctl.addDevice(name);
+    this.interfaces.push(dev);
+    this.byIndex[dev.ifindex] = dev;
+    this.byName.set(name, dev);
+    this.confs[dev.ifindex] = this.sysctl.conf(name);
+    this.fib.addInterface(dev);
+    return dev;
+  }
+
+  /** Makes a device of kind bridge a bridge. */
+  addBridge(dev: Interface): Bridge {
+    const bridge = new Bridge(dev);
+    bridge.netfilter = new BridgeHooks(this);
+    this.bridges.set(dev.name, bridge);
+    return bridge;
+  }
+
+  /** net.ipv4.conf.DEV.* */
+  conf(dev: Interface): Conf {
+    return this.confs[dev.ifindex]!;
+  }
+
+  /** `ip link set DEV up|down`: routes, neighbours and bridge entries follow. */
+  setLink(dev: Interface, up: boolean): void {
+    if (dev.up === up) return;
+    dev.up = up;
+    if (up) {
+      this.fib.linkUp(dev);
+      this.neighbours.linkUp(dev);
+    } else {
+      this.fib.linkDown(dev);
+      this.neighbours.linkDown(dev);
+      this.conntrack.linkDown(dev);
+    }
+    dev.rxHandler?.linkChanged(dev, up);
+  }
+
+  // -- the way in
+
+  /** __netif_receive_skb: the Ethernet header, then the protocol. Takes the frame. */
+  private readonly receive = (dev: Interface, frame: Frame): void => {
+    const { core, x } = this.world;
+    const bad = x.etherReceive(frame, dev.mac);
+    if (bad !== Drop.None) return this.drop(frame, bad, dev);
+    switch (core.u32[(frame + Pkt.Protocol) >> 2]) {
+      case TYPE_IPV4:
+        return this.input.receive(dev, frame);
+      case TYPE_ARP:
+        if (core.u32[(frame + Pkt.Type) >> 2] === PktType.OtherHost) return this.drop(frame, Drop.OtherHost, dev);
+        return this.neighbours.arpReceive(dev, frame);
+      default:
+        return this.drop(frame, Drop.UnknownProtocol, dev);
+    }
+  };
+
+  /** Remembers on the packet what its route is, for whoever asks later (RTCF_*). */
+  setRouteFlags(frame: Frame, route: Route): void {
+    const { u32 } = this.world.core;
+    let flags =
+      u32[(frame + Pkt.Flags) >> 2]! & ~(PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast);
+    if (route.type === RouteType.Local) flags |= PktFlag.RtLocal;
+    else if (route.type === RouteType.Broadcast) flags |= PktFlag.RtLocal | PktFlag.RtBroadcast;
+    else if (route.type === RouteType.Multicast) flags |= PktFlag.RtLocal | PktFlag.RtMulticast;
+    u32[(frame + Pkt.Flags) >> 2] = flags;
+  }
+
+  /** fib_compute_spec_dst: the address of ours that an answer to this packet comes from. */
+  ownAddress(frame: Frame, dev: Interface): number {
+    const { core, x } = this.world;
+    const flags = core.u32[(frame + Pkt.Flags) >> 2]!;
+    if ((flags & (PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast)) === PktFlag.RtLocal) {
+      return x.ipv4Dst(core.u32[(frame + Pkt.Net) >> 2]!) >>> 0;
+    }
+    return this.fib.specificDestination(frame, dev);
+  }
+
+  /** Reassembly for local delivery: false when the fragment waits or is gone, true when the packet is whole. */
+  defragLocal(frame: Frame, _dev: Interface): boolean {
+    return this.conntrack.defrag(frame, DefragUser.local);
+  }
+
+  // -- what subsystems ask for
+
+  icmpSend(frame: Frame, type: number, code: number, info: number): void {
+    this.icmp.send(frame, type, code, info);
+  }
+
+  /** A packet made here, `Data` at its IPv4 header; takes it. */
+  ipLocalOut(frame: Frame, route: Route): void {
+    this.output.local(frame, route);
+  }
+
+  /** ip_dst_mtu_maybe_forward: the route's MTU, or its device's. */
+  routeMtu(route: Route): number {
+    return route.mtu !== 0 ? route.mtu : Math.min(route.dev!.mtu, 65535);
+  }
+
+  /** ipv4_link_failure: the neighbour never answered; host unreachable, and the packet is gone. */
+  linkFailure(frame: Frame, dev: Interface | null): void {
+    const { u32 } = this.world.core;
+    // a packet of our own would tell ourselves: its socket hears of it when sockets exist
+    if ((u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Local) === 0) {
+      u32[(frame + Pkt.Type) >> 2] = PktType.Host;
+      this.icmp.send(frame, 3, 1, 0);
+    }
+    this.drop(frame, Drop.NeighFailed, dev);
+  }
+
+  /** An IP id for packets of ours that may be fragmented. */
+  ipId(): number {
+    return this.world.rng.below(65536);
+  }
+
+  defaultTtl(): number {
+    return this.sysctl.get("net.ipv4.ip_default_ttl");
+  }
+
+  /** Milliseconds since midnight UTC (RFC 791 timestamps, RFC 792). */
+  timestamp(): number {
+    const ms = this.world.epoch / 1_000_000n + BigInt(Math.floor(this.world.clock.now / 1_000_000));
+    return Number(ms % BigInt(MS_PER_DAY));
+  }
+
+  // -- ends
+
+  /** The one exit for drops: counts, traces, frees. */
+  drop(frame: Frame, why: Drop, dev: Interface | null): void {
+    this.drops[why]!++;
+    const { tracer } = this.world;
+    if (tracer !== null) {
+      tracer({
+        time: this.world.clock.now, node: this.name, iface: dev === null ? "" : dev.name, kind: "drop", text: Drop[why], drop: why, frame,
+      });
+    }
+    this.world.x.packetFree(frame);
+  }
+
+  /** Something was lost that never was a packet (no buffer for an answer). */
+  count(why: Drop): void {
+    this.drops[why]!++;
+  }
+
+  /** A packet reached its end here. */
+  consume(frame: Frame, dev: Interface, what: string): void {
+    if (this.world.tracer !== null) this.trace("deliver", dev, frame, what);
+    this.world.x.packetFree(frame);
+  }
+
+  trace(kind: TraceKind, dev: Interface | null, frame: Frame, text: string): void {
+    this.world.tracer?.({
+      time: this.world.clock.now, node: this.name, iface: dev === null ? "" : dev.name, kind, text, drop: Drop.None, frame,
+    });
+  }
+}
+
+/** Who reassembles (enum ip_defrag_users): each has queues of its own. */
+const DefragUser = { local: 0 } as const;

@@ -1,0 +1,139 @@
+// src/lab/build.ts: a world from a lab: namespaces, devices, tables, links.
+
+import { parseMac } from "../core/address.ts";
+import type { Core } from "../core/core.ts";
+import { runCommand } from "../host/commands.ts";
+import { Namespace } from "../host/namespace.ts";
+import { TextError } from "../host/text.ts";
+import { connect } from "../link/wire.ts";
+import { newWorld } from "../link/newworld.ts";
+import type { World } from "../link/world.ts";
+import type { LabText, Path } from "./read.ts";
+import type { InterfaceFile, NodeFile } from "./schema.ts";
+import { scheduleTimeline } from "./timeline.ts";
+import { deriveMac, parseEndpoint, parseListen } from "./words.ts";
+
+/** A lab that stands, its clock at zero. */
+export interface Lab {
+  readonly world: World;
+  readonly nodes: ReadonlyMap<string, Namespace>;
+}
+
+export interface BuildOptions {
+  readonly seed?: number;
+  /** Nanoseconds since 1970 at virtual time zero. */
+  readonly epoch?: bigint;
+  /** Build this node alone, without links. */
+  readonly only?: string;
+}
+
+/** Builds the world; what is wrong throws `LabError` with its place. */
+export function buildLab(core: Core, text: LabText, options: BuildOptions = {}): Lab {
+  const world = newWorld(core, options);
+  const nodes = new Map<string, Namespace>();
+  for (const [name, file] of Object.entries(text.file.nodes)) {
+    if (options.only !== undefined && name !== options.only) continue;
+    const ns = new Namespace(name, world);
+    nodes.set(name, ns);
+    if (file !== null) configure(text, ns, file);
+  }
+  if (options.only === undefined) link(text, nodes);
+  scheduleTimeline(text, world, nodes);
+  return { world, nodes };
+}
+
+function configure(text: LabText, ns: Namespace, file: NodeFile): void {
+  const at = (...path: (string | number)[]): Path => ["nodes", ns.name, ...path];
+  const devices = Object.entries(file.interfaces ?? {});
+  for (const [name, dev] of devices) addDevice(text, ns, name, dev ?? {}, at("interfaces", name));
+  for (const [name, value] of Object.entries(file.sysctl ?? {})) {
+    text.within(at("sysctl", name), () => ns.sysctl.set(name, value));
+  }
+  for (const [name, dev] of devices) {
+    if (dev?.kind === "bridge") bridge(text, ns, name, dev, at("interfaces", name));
+    else if (dev?.ports !== undefined || dev?.bridge !== undefined) {
+      const key = dev.ports !== undefined ? "ports" : "bridge";
+      throw text.errorAtKey(at("interfaces", name, key), `'${key}' is for interfaces of kind bridge`);
+    }
+  }
+  for (const [name, dev] of devices) portFlags(text, ns, name, dev ?? {}, at("interfaces", name, "port"));
+  for (const [name, dev] of devices) {
+    dev?.addresses?.forEach((a, i) =>
+      text.within(at("interfaces", name, "addresses", i), () => runCommand(ns, ["ip", "addr", "add", a, "dev", name])),
+    );
+    if (dev?.up === false) ns.setLink(ns.byName.get(name)!, false);
+  }
+  file.routes?.forEach((r, i) => text.within(at("routes", i), () => ns.fib.configureRoute(r)));
+  if (file.rules !== undefined) {
+    ns.fib.clearRules();
+    file.rules.forEach((r, i) => text.within(at("rules", i), () => ns.fib.configureRule(r)));
+  }
+  file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.command(`replace ${n}`)));
+  file.fdb?.forEach((e, i) => text.within(at("fdb", i), () => runCommand(ns, ["bridge", "fdb", "replace", ...e.split(/\s+/)])));
+  file.nat_choices?.forEach((c, i) => text.within(at("nat_choices", i), () => ns.conntrack.nat.addChoice(c)));
+  if (file.iptables !== undefined) text.within(at("iptables"), () => ns.iptables.load(file.iptables!));
+  if (file.nftables !== undefined) text.within(at("nftables"), () => ns.nft.load(file.nftables!));
+  file.listen?.forEach((l, i) =>
+    text.within(at("listen", i), () => {
+      const { proto, address, port } = parseListen(l);
+      ns.sockets.open(proto, address, port);
+    }),
+  );
+}
+
+function addDevice(text: LabText, ns: Namespace, name: string, dev: InterfaceFile, at: Path): void {
+  if (name === "lo") throw text.errorAtKey(at, "'lo' exists always and is not listed");
+  if (!/^[^\s/]{1,15}$/.test(name)) {
+    throw text.errorAtKey(at, `'${name}' is no interface name, expected 1 to 15 characters without spaces and slashes`);
+  }
+  const mac = dev.mac === undefined ? deriveMac(ns.name, name) : parseMac(dev.mac);
+  if (mac === null) throw text.error([...at, "mac"], `'${dev.mac}' is no MAC address, expected six bytes such as 02:42:ac:11:00:02`);
+  if ((mac[0]! & 1) !== 0) throw text.error([...at, "mac"], `'${dev.mac}' is a group address, expected one with an even first byte`);
+  ns.addInterface(name, dev.kind ?? "veth", mac, dev.mtu ?? 1500);
+}
+
+function bridge(text: LabText, ns: Namespace, name: string, dev: InterfaceFile, at: Path): void {
+  ns.addBridge(ns.byName.get(name)!);
+  for (const [key, value] of Object.entries(dev.bridge ?? {})) {
+    text.within([...at, "bridge", key], () =>
+      runCommand(ns, ["ip", "link", "set", name, "type", "bridge", key, String(value)]),
+    );
+  }
+  (dev.ports ?? []).forEach((port, i) => {
+    const where = [...at, "ports", i];
+    const p = ns.byName.get(port);
+    if (p === undefined) throw text.error(where, `port '${port}': ${ns.name} has no such interface`);
+    if (p.kind === "bridge") throw text.error(where, `port '${port}' is a bridge itself`);
+    if (p.rxHandler !== null) throw text.error(where, `port '${port}' is a port of another bridge already`);
+    ns.bridges.get(name)!.addPort(p);
+  });
+}
+
+function portFlags(text: LabText, ns: Namespace, name: string, dev: InterfaceFile, at: Path): void {
+  if (dev.port === undefined) return;
+  if (ns.byName.get(name)!.rxHandler === null) throw text.errorAtKey(at, `'port': ${name} is no port of a bridge`);
+  for (const [key, value] of Object.entries(dev.port)) {
+    const word = value === true ? "on" : value === false ? "off" : String(value);
+    text.within([...at, key], () => runCommand(ns, ["bridge", "link", "set", "dev", name, key, word]));
+  }
+}
+
+function link(text: LabText, nodes: ReadonlyMap<string, Namespace>): void {
+  text.file.links?.forEach((l, i) => {
+    const ends = l.endpoints.map((e, k) => {
+      const where = ["links", i, "endpoints", k];
+      return text.within(where, () => {
+        const { node, iface } = parseEndpoint(e);
+        const ns = nodes.get(node);
+        if (ns === undefined) throw new TextError(1, 1, `'${e}': there is no node '${node}'`);
+        const dev = ns.byName.get(iface);
+        if (dev === undefined) throw new TextError(1, node.length + 2, `'${e}': ${node} has no interface '${iface}'`);
+        if (dev.peer !== null) throw new TextError(1, 1, `'${e}' is linked already`);
+        if (dev.kind !== "veth") throw new TextError(1, node.length + 2, `'${e}': a ${dev.kind} has no wire`);
+        return dev;
+      });
+    });
+    if (l.netem !== undefined) throw text.errorAtKey(["links", i, "netem"], "netem is not supported yet");
+    connect(ends[0]!, ends[1]!);
+  });
+}
