@@ -54,7 +54,6 @@ export {
   put32 as dnsPut32, putBytes as dnsPutBytes, putName as dnsPutName,
 } from "./wire/dnswriter";
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
-export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
 export { dissect } from "./dissect";
 export {
   etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment,
@@ -65,3 +64,5 @@ export {
   keepCopied as optKeepCopied, echo as optEcho, echoFirstHop as optEchoFirstHop,
 } from "./wire/ipv4options";
 export { headSpans as httpHead } from "./wire/httphead";
+export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
+export { mayReject as mangleMayReject, mayReset as mangleMayReset } from "./mangle";

@@ -1,0 +1,193 @@
+// src/host/netfilter/iptables/rule.ts: a rule as it is evaluated (struct ipt_entry): the standard match in plain fields,
+// extension matches as functions, a target.
+
+import type { FirewallHost } from "../host.ts";
+import type { Context } from "../context.ts";
+import { Hook } from "../hooks.ts";
+import type { Reject } from "../reject.ts";
+import type { Interface } from "../../../link/interface.ts";
+import type { Chain } from "./table.ts";
+import type { Option } from "./words.ts";
+
+/** Throws at a place that the caller knows. */
+export type Fail = (message: string) => never;
+
+export type Backend = "nft" | "legacy";
+
+/** What a target answers; the first three are Verdict's. */
+export enum Outcome {
+  Drop = 0,
+  Accept = 1,
+  Stolen = 2,
+  Continue = 3,
+  Return = 4,
+}
+
+/** Where the rule is being written: builders ask it. */
+export interface Place {
+  readonly host: FirewallHost;
+  readonly reject: Reject;
+  readonly backend: Backend;
+  readonly table: string;
+  readonly chain: string;
+  readonly proto: number;
+  /** `! -p`. */
+  readonly protoInverted: boolean;
+  /** Tables that rules share by name (recent lists, hash limits). */
+  readonly shared: Map<string, unknown>;
+}
+
+export interface Match {
+  /** As iptables-save prints it, from `-m` on; "" for what it leaves out. */
+  readonly text: string;
+  readonly test: (c: Context) => boolean;
+  /** It needs connection tracking. */
+  readonly tracks?: boolean;
+  /** Hooks that it may be reached from (bits 1 << Hook); all when left out. */
+  readonly hooks?: number;
+  /** The rule goes away. */
+  readonly close?: () => void;
+}
+
+export interface Target {
+  /** As printed, from the name on. */
+  readonly text: string;
+  readonly run: (c: Context) => Outcome;
+  readonly tracks?: boolean;
+  readonly hooks?: number;
+  readonly close?: () => void;
+}
+
+/** Reads the options of one match or target. `option` answers false for one that it does not know. */
+export interface Builder<T> {
+  option(o: Option): boolean;
+  /** All options were read; throws by `fail` when one is missing. */
+  finish(fail: Fail): T;
+}
+
+export const hookBit = {
+  prerouting: 1 << Hook.Prerouting,
+  input: 1 << Hook.Input,
+  forward: 1 << Hook.Forward,
+  output: 1 << Hook.Output,
+  postrouting: 1 << Hook.Postrouting,
+} as const;
+
+/** struct ipt_ip, with the negations. Addresses in host order, unsigned. */
+export interface IpMatch {
+  src: number;
+  srcMask: number;
+  srcInverted: boolean;
+  dst: number;
+  dstMask: number;
+  dstInverted: boolean;
+  input: string;
+  inputInverted: boolean;
+  output: string;
+  outputInverted: boolean;
+  proto: number;
+  protoInverted: boolean;
+  /** `-f`: second and further fragments. */
+  fragment: boolean;
+  fragmentInverted: boolean;
+}
+
+export function emptyIpMatch(): IpMatch {
+  return {
+    src: 0, srcMask: 0, srcInverted: false, dst: 0, dstMask: 0, dstInverted: false, input: "", inputInverted: false,
+    output: "", outputInverted: false, proto: 0, protoInverted: false, fragment: false, fragmentInverted: false,
+  };
+}
+
+/** A name with a `+` at its end matches what begins so. */
+function nameMatches(pattern: string, dev: Interface | null): boolean {
+  const name = dev === null ? "" : dev.name;
+  return pattern.endsWith("+") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}
+
+/** A name test's answers by ifindex (0: no device): -1 unknown, 0 no, 1 yes. */
+class NameTest {
+  private readonly known: number[] = [];
+
+  constructor(
+    private readonly pattern: string,
+    private readonly inverted: boolean,
+  ) {}
+
+  test(dev: Interface | null): boolean {
+    const known = this.known;
+    const i = dev === null ? 0 : dev.ifindex;
+    if (i >= known.length) for (let n = known.length; n <= i; n++) known.push(-1);
+    if (known[i] === -1) known[i] = nameMatches(this.pattern, dev) !== this.inverted ? 1 : 0;
+    return known[i] === 1;
+  }
+}
+
+export class Rule {
+  packets = 0;
+  bytes = 0;
+  private readonly src: number;
+  private readonly srcMask: number;
+  private readonly srcInverted: boolean;
+  private readonly dst: number;
+  private readonly dstMask: number;
+  private readonly dstInverted: boolean;
+  private readonly input: NameTest | null;
+  private readonly output: NameTest | null;
+  private readonly proto: number;
+  private readonly protoInverted: boolean;
+  /** 0 any, 1 later fragments only, 2 all others. */
+  private readonly fragments: number;
+  private readonly extensions: readonly ((c: Context) => boolean)[];
+  readonly run: ((c: Context) => Outcome) | null;
+
+  constructor(
+    ip: IpMatch,
+    readonly matches: readonly Match[],
+    /** Null with a jump, and for a rule that only counts. */
+    readonly target: Target | null,
+    public jump: Chain | null,
+    readonly isGoto: boolean,
+    /** As iptables-save prints it behind `-A CHAIN`. */
+    readonly spec: string,
+  ) {
+    this.src = ip.src | 0;
+    this.srcMask = ip.srcMask | 0;
+    this.srcInverted = ip.srcInverted;
+    this.dst = ip.dst | 0;
+    this.dstMask = ip.dstMask | 0;
+    this.dstInverted = ip.dstInverted;
+    this.input = ip.input === "" ? null : new NameTest(ip.input, ip.inputInverted);
+    this.output = ip.output === "" ? null : new NameTest(ip.output, ip.outputInverted);
+    this.proto = ip.proto;
+    this.protoInverted = ip.protoInverted;
+    this.fragments = ip.fragment ? (ip.fragmentInverted ? 2 : 1) : 0;
+    this.extensions = matches.filter((m) => m.test !== always).map((m) => m.test);
+    this.run = target === null ? null : target.run;
+  }
+
+  /** ip_packet_match, then the extension matches in their order; sees `hotdrop` from them. */
+  test(c: Context): boolean {
+    if (((c.src & this.srcMask) === this.src) === this.srcInverted) return false;
+    if (((c.dst & this.dstMask) === this.dst) === this.dstInverted) return false;
+    if (this.input !== null && !this.input.test(c.input)) return false;
+    if (this.output !== null && !this.output.test(c.output)) return false;
+    if (this.proto !== 0 && (c.proto === this.proto) === this.protoInverted) return false;
+    if (this.fragments !== 0 && (c.fragOffset !== 0) !== (this.fragments === 1)) return false;
+    const extensions = this.extensions;
+    for (let i = 0; i < extensions.length; i++) if (!extensions[i]!(c)) return false;
+    return true;
+  }
+
+  get tracks(): boolean {
+    return this.target?.tracks === true || this.matches.some((m) => m.tracks === true);
+  }
+
+  close(): void {
+    for (const m of this.matches) m.close?.();
+    this.target?.close?.();
+  }
+}
+
+/** The test of a match that says nothing (comment). */
+export const always = (): boolean => true;
