@@ -12,7 +12,15 @@ export async function* gunzipped(source: Source): AsyncGenerator<Uint8Array, voi
     while (head.length < 2) {
       const { done, value } = await rest.next();
       if (done === true) break;
-      head = head.length === 0 ? value : Uint8Array.of(...head, ...value);
+      if (head.length === 0 && value.length >= 2) {
+        head = value;
+      } else {
+        // kept over a step of the source, which may reuse its chunk
+        const joined = new Uint8Array(head.length + value.length);
+        joined.set(head);
+        joined.set(value, head.length);
+        head = joined;
+      }
     }
     if (head.length >= 2 && head[0] === 0x1f && head[1] === 0x8b) {
       yield* inflate(head, rest);
