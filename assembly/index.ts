@@ -54,6 +54,7 @@ export {
   put32 as dnsPut32, putBytes as dnsPutBytes, putName as dnsPutName,
 } from "./wire/dnswriter";
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
+export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
 export { dissect } from "./dissect";
 export {
   etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment,
@@ -64,5 +65,20 @@ export {
   keepCopied as optKeepCopied, echo as optEcho, echoFirstHop as optEchoFirstHop,
 } from "./wire/ipv4options";
 export { headSpans as httpHead } from "./wire/httphead";
-export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
+export {
+  init as httpInit, setAnswers as httpSetAnswers, feed as httpFeed, isIdle as httpIsIdle, finish as httpFinish,
+} from "./wire/http";
+export {
+  fibNew, fibFree, fibCount, fibBytes, fibAdd, fibDel, fibGet, fibLookup, fibMatch, fibBatch, fibNext, fibFound,
+} from "./fib";
 export { mayReject as mangleMayReject, mayReset as mangleMayReset } from "./mangle";
+export {
+  tableCreate as ctTableCreate, find as ctFind, confirm as ctConfirm, kill as ctKill, put as ctPut, hold as ctHold,
+  reset as ctReset, attachRelated as ctAttachRelated, collect as ctCollect, flush as ctFlush, nextEntry as ctNextEntry,
+  nextDead as ctNextDead, chance as ctChance,
+} from "./conntrack";
+export { forgetWindows as ctForgetWindows } from "./conntracktcp";
+export { track as ctTrack, notrack as ctNotrack } from "./conntrackin";
+export {
+  step as natStep, setup as natSetup, setupNull as natSetupNull, bound as natBound, packet as natPacket,
+} from "./nat";

@@ -25,6 +25,7 @@ export interface Conf {
   drop_gratuitous_arp: number;
   log_martians: number;
   mc_forwarding: number;
+  bc_forwarding: number;
   bootp_relay: number;
   promote_secondaries: number;
   ignore_routes_with_linkdown: number;
@@ -77,6 +78,7 @@ const confDefault: Conf = {
   drop_gratuitous_arp: 0,
   log_martians: 0,
   mc_forwarding: 0,
+  bc_forwarding: 0,
   bootp_relay: 0,
   promote_secondaries: 0,
   ignore_routes_with_linkdown: 0,

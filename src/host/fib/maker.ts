@@ -1,0 +1,160 @@
+// src/host/fib/maker.ts: makes the Routes that packets get, once for each way and kind (Linux's per-nexthop dst cache).
+
+import type { Interface } from "../../link/interface.ts";
+import type { Fib } from "./fib.ts";
+import { formatNexthop, formatTail } from "./format.ts";
+import { type Alias, type Nexthop, type Route, RouteType, Scope, errno, routeFlag } from "./route.ts";
+import type { Result } from "./tables.ts";
+
+/** Kinds in the cache beside the types 0 … 15 of routes that are sent. */
+const INPUT = 16;
+const NO_GATEWAY = 32;
+const LOCAL_COPY = 64;
+const KINDS = 128;
+
+interface Cache {
+  routes: (Route | null)[];
+  cachedAt: number;
+}
+
+export class RouteMaker {
+  private readonly errors = new Map<number, Route>();
+
+  constructor(private readonly fib: Fib) {}
+
+  /** The way out that the search found: forwarded, or sent from here by a unicast route. */
+  unicast(res: Result): Route {
+    const nh = res.nexthop!;
+    const slots = this.slots(nh);
+    return slots[RouteType.Unicast] ?? (slots[RouteType.Unicast] = this.make(res.alias!, nh, RouteType.Unicast, 0, nh.dev));
+  }
+
+  /** For this host, by a route of type local (or broadcast) in a table. */
+  local(res: Result): Route {
+    const nh = res.nexthop!;
+    const slots = this.slots(nh);
+    const kind = RouteType.Local | INPUT;
+    return slots[kind] ?? (slots[kind] = this.make(res.alias!, nh, RouteType.Local, routeFlag.local, this.loopback()));
+  }
+
+  /** Taken in as a broadcast or multicast: no table speaks of a next hop. */
+  group(dev: Interface, type: RouteType.Broadcast | RouteType.Multicast, ours: boolean): Route {
+    const slots = this.slots(this.fib.inet(dev));
+    const kind = type | INPUT | (ours ? LOCAL_COPY : 0);
+    const flag = type === RouteType.Broadcast ? routeFlag.broadcast : routeFlag.multicast;
+    return (
+      slots[kind] ??
+      (slots[kind] = this.bare(type, this.loopback(), flag | (ours ? routeFlag.local : 0), 0, `dev ${dev.name}`))
+    );
+  }
+
+  /** Sent to a broadcast or multicast address; with `res`, by its gateway. */
+  sentToGroup(dev: Interface, res: Result | null, type: RouteType, ours: boolean): Route {
+    const flag = type === RouteType.Broadcast ? routeFlag.broadcast : routeFlag.multicast;
+    const flags = flag | (ours ? routeFlag.local : 0);
+    if (res !== null && res.nexthop !== null) {
+      const slots = this.slots(res.nexthop);
+      const kind = type | (ours ? LOCAL_COPY : 0);
+      return slots[kind] ?? (slots[kind] = this.make(res.alias!, res.nexthop, type, flags, dev));
+    }
+    const slots = this.slots(this.fib.inet(dev));
+    const kind = type | NO_GATEWAY | (ours ? LOCAL_COPY : 0);
+    return slots[kind] ?? (slots[kind] = this.bare(type, dev, flags, this.sourceOn(dev), `dev ${dev.name}`));
+  }
+
+  /** No table knows it, but the device was given: it is taken to be on that link. */
+  onLink(dev: Interface): Route {
+    const slots = this.slots(this.fib.inet(dev));
+    const kind = RouteType.Unicast | NO_GATEWAY;
+    const flags = dev.kind === "loopback" ? routeFlag.local : 0;
+    return slots[kind] ?? (slots[kind] = this.bare(RouteType.Unicast, dev, flags, this.sourceOn(dev), `dev ${dev.name}`));
+  }
+
+  /** To itself by 0.0.0.0 or 127.0.0.1, which no table was asked for. */
+  toSelf(): Route {
+    const lo = this.loopback()!;
+    const slots = this.slots(this.fib.inet(lo));
+    const kind = RouteType.Local | NO_GATEWAY;
+    return slots[kind] ?? (slots[kind] = this.bare(RouteType.Local, lo, routeFlag.local, 0, "dev lo"));
+  }
+
+  /** What ip_error makes of a packet: `errno` says which answer. */
+  error(code: number): Route {
+    let route = this.errors.get(code);
+    if (route === undefined) {
+      route = this.bare(typeOfError(code), null, 0, 0, textOfError(code), code);
+      this.errors.set(code, route);
+    }
+    return route;
+  }
+
+  private loopback(): Interface | null {
+    return this.fib.deviceAt(1)?.dev ?? null;
+  }
+
+  private sourceOn(dev: Interface): number {
+    return this.fib.selectAddress(dev, 0, Scope.Link);
+  }
+
+  private slots(cache: Cache): (Route | null)[] {
+    if (cache.cachedAt !== this.fib.generation) {
+      cache.cachedAt = this.fib.generation;
+      cache.routes = Array.from({ length: KINDS }, () => null);
+    }
+    return cache.routes;
+  }
+
+  private make(alias: Alias, nh: Nexthop, type: RouteType, flags: number, dev: Interface | null): Route {
+    const { info } = alias;
+    const gateway = nh.scope === Scope.Link ? nh.gateway : 0;
+    let source = info.source;
+    if (source === 0 && type !== RouteType.Local) source = this.fib.selectAddress(nh.dev, nh.gateway, info.scope);
+    return {
+      type,
+      dev,
+      gateway: type === RouteType.Broadcast ? 0 : gateway,
+      source,
+      mtu: info.mtu,
+      mtuLocked: info.mtuLocked,
+      advmss: info.advmss,
+      scope: info.scope,
+      flags,
+      error: errno.none,
+      text: info.nexthops.length > 1 ? `${formatNexthop(nh)} ${formatTail(alias, false)}`.trim() : formatTail(alias, true),
+    };
+  }
+
+  private bare(
+    type: RouteType, dev: Interface | null, flags: number, source: number, text: string, error: number = errno.none,
+  ): Route {
+    return {
+      type, dev, gateway: 0, source, mtu: 0, mtuLocked: false, advmss: 0, scope: Scope.Universe, flags, error, text,
+    };
+  }
+}
+
+function typeOfError(code: number): RouteType {
+  switch (code) {
+    case errno.EHOSTUNREACH:
+      return RouteType.Unreachable;
+    case errno.EACCES:
+      return RouteType.Prohibit;
+    case errno.EINVAL:
+      return RouteType.Blackhole;
+    default:
+      return RouteType.Unspec;
+  }
+}
+
+function textOfError(code: number): string {
+  switch (code) {
+    case errno.EHOSTUNREACH:
+      return "unreachable";
+    case errno.EACCES:
+      return "prohibit";
+    case errno.EINVAL:
+      return "blackhole";
+    default:
+      return "no route";
+  }
+}

@@ -1,0 +1,105 @@
+// src/host/fib/output.ts: the way of packets that are made here: ip_route_output_key_hash (net/ipv4/route.c).
+
+import { Drop } from "../../../assembly/drop.ts";
+import type { Interface } from "../../link/interface.ts";
+import type { Fib } from "./fib.ts";
+import { type Flow, LOOPBACK_IFINDEX } from "./flow.ts";
+import { hashOf, selectWay } from "./multipath.ts";
+import { type Route, RouteType, Scope, errno } from "./route.ts";
+import type { Result } from "./tables.ts";
+
+const PROTO_IGMP = 2;
+const BROADCAST = 0xffffffff;
+const LOOPBACK = 0x7f000001;
+
+const isZeronet = (a: number): boolean => a >>> 24 === 0;
+const isLoopback = (a: number): boolean => a >>> 24 === 127;
+const isMulticast = (a: number): boolean => a >>> 28 === 14;
+const isLocalMulticast = (a: number): boolean => a >>> 8 === 0xe00000;
+
+export function routeOutput(fib: Fib, flow: Flow): Route | null {
+  const { result } = fib;
+  result.clear();
+  flow.iif = LOOPBACK_IFINDEX;
+  const refuse = (error: number): null => fib.refuse(Drop.NoRoute, error);
+  if (flow.src !== 0) {
+    if (isMulticast(flow.src) || flow.src === BROADCAST || isZeronet(flow.src)) return refuse(errno.EINVAL);
+    if (flow.oif === 0 && (isMulticast(flow.dst) || flow.dst === BROADCAST)) {
+      // the source says by which device
+      const dev = fib.deviceOfAddress(flow.src);
+      if (dev === null) return refuse(errno.EINVAL);
+      flow.oif = dev.ifindex;
+      return send(fib, flow, dev, null);
+    }
+    if (!flow.anySource && fib.deviceOfAddress(flow.src) === null) return refuse(errno.EINVAL);
+  }
+  let dev: Interface | null = null;
+  if (flow.oif !== 0) {
+    dev = fib.deviceAt(flow.oif)?.dev ?? null;
+    if (dev === null) return refuse(errno.ENODEV);
+    if (!dev.up) return refuse(errno.ENETUNREACH);
+    if (isLocalMulticast(flow.dst) || flow.dst === BROADCAST || flow.proto === PROTO_IGMP) {
+      if (flow.src === 0) flow.src = fib.selectAddress(dev, 0, Scope.Link);
+      return send(fib, flow, dev, null);
+    }
+    if (flow.src === 0) {
+      if (isMulticast(flow.dst)) flow.src = fib.selectAddress(dev, 0, flow.scope);
+      else if (flow.dst === 0) flow.src = fib.selectAddress(dev, 0, Scope.Host);
+    }
+  }
+  if (flow.dst === 0) {
+    flow.dst = flow.src;
+    if (flow.dst === 0) flow.dst = flow.src = LOOPBACK;
+    flow.oif = LOOPBACK_IFINDEX;
+    return fib.deviceAt(LOOPBACK_IFINDEX) === null ? refuse(errno.ENODEV) : fib.maker.toSelf();
+  }
+  const err = fib.tables.lookup(flow, result);
+  if (err !== 0) {
+    if (dev === null) return refuse(err);
+    // the tables know nothing, but the caller named the device: the destination is taken to be on its link
+    result.clear();
+    if (flow.src === 0) flow.src = fib.selectAddress(dev, 0, Scope.Link);
+    return send(fib, flow, dev, null);
+  }
+  if (result.type === RouteType.Local) {
+    if (flow.src === 0) flow.src = result.info!.source !== 0 ? result.info!.source : flow.dst;
+    const lo = fib.deviceAt(LOOPBACK_IFINDEX);
+    if (lo === null) return refuse(errno.ENODEV);
+    flow.oif = LOOPBACK_IFINDEX;
+    return fib.maker.local(result);
+  }
+  if (flow.oif === 0 && result.info!.nexthops.length > 1) {
+    selectWay(fib, result, hashOf(fib, flow.src, flow.dst, flow.proto, flow.sport, flow.dport), flow.src);
+  }
+  if (flow.src === 0) flow.src = resultSource(fib, result);
+  const out = result.nexthop!.dev!;
+  flow.oif = out.ifindex;
+  return send(fib, flow, out, result);
+}
+
+/** fib_result_prefsrc: the address that a route's packets are sent from. */
+export function resultSource(fib: Fib, res: Result): number {
+  if (res.info!.source !== 0) return res.info!.source;
+  return fib.selectAddress(res.nexthop!.dev, res.nexthop!.gateway, res.info!.scope);
+}
+
+/** __mkroute_output; `res` is null when no table was asked, or none knew. */
+function send(fib: Fib, flow: Flow, dev: Interface, res: Result | null): Route | null {
+  const device = fib.inet(dev);
+  if (
+    (fib.all.route_localnet | device.conf.route_localnet) === 0 && isLoopback(flow.src) && dev.kind !== "loopback"
+  ) {
+    return fib.refuse(Drop.NoRoute, errno.EINVAL);
+  }
+  if (flow.dst === BROADCAST) return fib.maker.sentToGroup(dev, null, RouteType.Broadcast, true);
+  if (isMulticast(flow.dst)) {
+    const ours = device.groups.has(flow.dst);
+    const far = res !== null && res.prefixLength() >= 4 ? res : null;
+    return fib.maker.sentToGroup(dev, far, RouteType.Multicast, ours);
+  }
+  if (isZeronet(flow.dst)) return fib.refuse(Drop.NoRoute, errno.EINVAL);
+  if (res === null) return fib.maker.onLink(dev);
+  if (res.type === RouteType.Broadcast) return fib.maker.sentToGroup(dev, res, RouteType.Broadcast, true);
+  if (res.type === RouteType.Multicast) return fib.maker.sentToGroup(dev, res, RouteType.Multicast, false);
+  return fib.maker.unicast(res);
+}
