@@ -1,0 +1,191 @@
+// assembly/wire/httpstart.ts: the parser's states, and the parts with many of them: targets and the first lines of chunks.
+
+import { HttpError, HttpParser } from "./httptypes.ts";
+import { Flag, isFieldByte, isToken } from "./httpfield.ts";
+
+export enum State {
+  /** `HttpParser.Error` says why. */
+  Bad = 255,
+  Start = 0,
+  StartLf = 1,
+  Closed = 2,
+  ClosedLf = 3,
+  Body = 4,
+  UntilClose = 5,
+  ChunkData = 6,
+  ChunkDataCr = 7,
+  ChunkDataLf = 8,
+  Tunnel = 9,
+  // from here on the bytes count towards the limit
+  Method = 16,
+  TargetStart = 17,
+  Scheme = 18,
+  SchemeSlash = 19,
+  SchemeSlashes = 20,
+  SchemeHost = 21,
+  Asterisk = 22,
+  Authority = 23,
+  AuthorityBracket = 24,
+  AuthorityEnd = 25,
+  AuthorityPort = 26,
+  Target = 27,
+  Version = 28,
+  Minor = 29,
+  LineCr = 30,
+  LineLf = 31,
+  StatusSp = 32,
+  Status = 33,
+  StatusEnd = 34,
+  Reason = 35,
+  FieldStart = 36,
+  Name = 37,
+  ValueStart = 38,
+  Value = 39,
+  FieldLf = 40,
+  HeadLf = 41,
+  ChunkStart = 42,
+  ChunkSize = 43,
+  ExtStart = 44,
+  ExtName = 45,
+  ExtValueStart = 46,
+  ExtValue = 47,
+  ExtQuoted = 48,
+  ExtEscape = 49,
+  ExtEnd = 50,
+  ChunkLf = 51,
+}
+
+export function isDigit(c: u32): bool {
+  return c - 0x30 < 10;
+}
+
+function isAlpha(c: u32): bool {
+  return (c | 0x20) - 0x61 < 26;
+}
+
+/** unreserved, sub-delims and %: what a host is made of (RFC 3986 §3.2.2). */
+function isHost(c: u32): bool {
+  if (c >= 128) return false;
+  const mask: u64 = c < 64 ? 0x2bff7ff200000000 : 0x47fffffe87fffffe;
+  return ((mask >> (c & 63)) & 1) != 0;
+}
+
+/** The value of a hexadecimal digit, 16 for another byte. */
+function hexDigit(c: u32): u32 {
+  if (isDigit(c)) return c - 0x30;
+  const d = (c | 0x20) - 0x61;
+  return d < 6 ? d + 10 : 16;
+}
+
+function bad(s: usize, error: HttpError): State {
+  store<u32>(s, error, HttpParser.Error);
+  return State.Bad;
+}
+
+/**
+ * One byte of a request's target, RFC 9112 §3.2: origin-form, absolute-form, `*`, and for CONNECT host and port.
+ * A path's bytes are taken as they are when they are visible ASCII, as Node does; what they mean is for the reader.
+ */
+export function targetByte(s: usize, state: State, c: u32): State {
+  let next = State.Bad;
+  switch (state) {
+    case State.TargetStart:
+      if ((load<u32>(s, HttpParser.Flags) & Flag.Connect) != 0) {
+        if (c == 0x5b) next = State.AuthorityBracket;
+        else if (isHost(c)) next = State.Authority;
+      } else if (c == 0x2f) next = State.Target;
+      else if (c == 0x2a) next = State.Asterisk;
+      else if (isAlpha(c)) next = State.Scheme;
+      break;
+    case State.Scheme:
+      if (c == 0x3a) next = State.SchemeSlash;
+      else if (isAlpha(c) || isDigit(c) || c == 0x2b || c == 0x2d || c == 0x2e) next = state;
+      break;
+    case State.SchemeSlash:
+      if (c == 0x2f) next = State.SchemeSlashes;
+      break;
+    case State.SchemeSlashes:
+      if (c == 0x2f) next = State.SchemeHost;
+      break;
+    case State.SchemeHost:
+      if (isHost(c) || c == 0x5b) next = State.Target;
+      break;
+    case State.Authority:
+      if (c == 0x3a) next = State.AuthorityPort;
+      else if (isHost(c)) next = state;
+      break;
+    case State.AuthorityBracket:
+      if (c == 0x5d) next = State.AuthorityEnd;
+      else if (isHost(c) || c == 0x3a) next = state;
+      break;
+    case State.AuthorityEnd:
+      if (c == 0x3a) next = State.AuthorityPort;
+      break;
+    case State.AuthorityPort:
+      if (isDigit(c)) next = state;
+      break;
+    case State.Target:
+      if (c > 0x20 && c < 0x7f) next = state;
+      break;
+    default:
+      break;
+  }
+  return next == State.Bad ? bad(s, HttpError.Target) : next;
+}
+
+/**
+ * One byte of a chunk's first line, RFC 9112 §7.1: hexadecimal size, extensions, CR. The white space that its grammar
+ * knows around an extension's signs may not be sent (RFC 9110 §5.6.3) and is refused.
+ */
+export function chunkByte(s: usize, state: State, c: u32): State {
+  let next = State.Bad;
+  switch (state) {
+    case State.ChunkStart:
+    case State.ChunkSize: {
+      const d = hexDigit(c);
+      if (d < 16) {
+        const size = state == State.ChunkStart ? 0 : load<u64>(s, HttpParser.Length);
+        if (size >> 60 != 0) return bad(s, HttpError.ChunkOverflow);
+        store<u64>(s, (size << 4) | d, HttpParser.Length);
+        return State.ChunkSize;
+      }
+      if (state == State.ChunkStart) return bad(s, HttpError.ChunkSize);
+      if (c == 0x0d) return State.ChunkLf;
+      if (c == 0x3b) return State.ExtStart;
+      return bad(s, c == 0x0a ? HttpError.BareLf : HttpError.ChunkSize);
+    }
+    case State.ExtStart:
+      if (isToken(c)) next = State.ExtName;
+      break;
+    case State.ExtName:
+      if (isToken(c)) next = state;
+      else if (c == 0x3d) next = State.ExtValueStart;
+      else next = afterExtension(c);
+      break;
+    case State.ExtValueStart:
+      if (isToken(c)) next = State.ExtValue;
+      else if (c == 0x22) next = State.ExtQuoted;
+      break;
+    case State.ExtValue:
+      next = isToken(c) ? state : afterExtension(c);
+      break;
+    case State.ExtQuoted:
+      if (c == 0x22) next = State.ExtEnd;
+      else if (c == 0x5c) next = State.ExtEscape;
+      else if (isFieldByte(c)) next = state;
+      break;
+    case State.ExtEscape:
+      if (isFieldByte(c)) next = State.ExtQuoted;
+      break;
+    case State.ExtEnd:
+      next = afterExtension(c);
+      break;
+    default:
+      break;
+  }
+  return next == State.Bad ? bad(s, c == 0x0a ? HttpError.BareLf : HttpError.ChunkExtension) : next;
+}
+
+function afterExtension(c: u32): State {
+  return c == 0x0d ? State.ChunkLf : c == 0x3b ? State.ExtStart : State.Bad;
+}
