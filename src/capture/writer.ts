@@ -151,7 +151,10 @@ export class PcapngWriter {
     this.finish(length, list);
   }
 
-  /** Describes an interface and answers the id that `write` takes: 0, 1, 2 ... */
+  /**
+   * Describes an interface and answers the id that `write` takes: 0, 1, 2 ... Readers take one at any place, but editcap
+   * 4.0 looks for link types only in the descriptions that directly follow the start: add the known ones first.
+   */
   addInterface(i: NewInterface = {}): number {
     const { mac } = i;
     if (mac !== undefined && mac.length !== 6) throw new RangeError(`mac: ${mac.length} bytes, expected 6`);
@@ -216,7 +219,10 @@ export class PcapngWriter {
     out.u32(total);
   }
 
-  /** Appends a Decryption Secrets Block; by default `data` is a TLS key log (NSS format), as SSLKEYLOGFILE has it. */
+  /**
+   * Appends a Decryption Secrets Block; by default `data` is a TLS key log (NSS format), as SSLKEYLOGFILE has it. It
+   * should stand after the interfaces and before the packets that it decrypts.
+   */
   writeSecrets(data: Uint8Array, type: number = TLS_KEY_LOG): void {
     const length = this.begin(Block.DecryptionSecrets, 8 + ((data.length + 3) & ~3), []);
     this.out.u32(type);

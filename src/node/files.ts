@@ -118,9 +118,13 @@ export class OutputFile {
   async close(): Promise<void> {
     if (this.failure === null) {
       await new Promise<void>((resolve) => {
-        this.wake.add(resolve);
-        if (this.owned) this.stream.end(resolve);
-        else this.stream.write(new Uint8Array(0), () => resolve());
+        // the callback comes before the "error" event does
+        const done = (e?: Error | null): void => {
+          if (e !== null && e !== undefined) this.onError(e);
+          resolve();
+        };
+        if (this.owned) this.stream.end(done);
+        else this.stream.write(new Uint8Array(0), done);
       });
     }
     this.stream.off("drain", this.onDrain);
