@@ -2,7 +2,6 @@
 
 import { Drop } from "../../assembly/drop.ts";
 import { Pkt, PktFlag, PktType } from "../../assembly/layout.ts";
-import { parseIpv4 } from "../core/address.ts";
 import type { Frame } from "../core/core.ts";
 import { Bridge } from "../device/bridge.ts";
 import { Interface, type Owner } from "../link/interface.ts";
@@ -62,7 +61,7 @@ export class Namespace implements Owner {
   ) {
     this.confAll = this.sysctl.conf("all");
     this.hooks = new Hooks(this);
-    this.fib = new Fib(this);
+    this.fib = new Fib(world, this.sysctl);
     this.peers = new Peers(world.clock);
     this.neighbours = new Neighbours(this);
     this.conntrack = new Conntrack(this);
@@ -76,7 +75,6 @@ export class Namespace implements Owner {
     this.originate = new Originate(this);
     const lo = this.addInterface("lo", "loopback", new Uint8Array(6), 65536);
     lo.xmit = (frame) => world.backlog.push(lo, 0, frame);
-    this.fib.addAddress(lo, { address: parseIpv4("127.0.0.1")!, length: 8 });
   }
 
   // -- devices
@@ -153,11 +151,12 @@ export class Namespace implements Owner {
   /** fib_compute_spec_dst: the address of ours that an answer to this packet comes from. */
   ownAddress(frame: Frame, dev: Interface): number {
     const { core, x } = this.world;
+    const net = core.u32[(frame + Pkt.Net) >> 2]!;
+    const dst = x.ipv4Dst(net) >>> 0;
     const flags = core.u32[(frame + Pkt.Flags) >> 2]!;
-    if ((flags & (PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast)) === PktFlag.RtLocal) {
-      return x.ipv4Dst(core.u32[(frame + Pkt.Net) >> 2]!) >>> 0;
-    }
-    return this.fib.specificDestination(frame, dev);
+    if ((flags & (PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast)) === PktFlag.RtLocal) return dst;
+    const src = x.ipv4Src(net) >>> 0;
+    return this.fib.specificDestination(dev, 0, src, dst, x.ipv4Tos(net), core.u32[(frame + Pkt.Mark) >> 2]!);
   }
 
   /** Reassembly for local delivery: false when the fragment waits or is gone, true when the packet is whole. */
@@ -166,6 +165,13 @@ export class Namespace implements Owner {
   }
 
   // -- what subsystems ask for
+
+  /** The next hop of the packet that is in POSTROUTING (rt_nexthop). */
+  nextHop(frame: Frame): number {
+    const { core, x } = this.world;
+    const gateway = this.output.leaving?.gateway ?? 0;
+    return gateway !== 0 ? gateway : x.ipv4Dst(core.u32[(frame + Pkt.Net) >> 2]!) >>> 0;
+  }
 
   icmpSend(frame: Frame, type: number, code: number, info: number): void {
     this.icmp.send(frame, type, code, info);

@@ -2,7 +2,7 @@
 
 import { parseMac } from "../core/address.ts";
 import type { Core } from "../core/core.ts";
-import { runCommand } from "../host/commands.ts";
+import { bridgeOption, bridgePortOption, loadFdb } from "../host/bridgecommand.ts";
 import { Namespace } from "../host/namespace.ts";
 import { TextError } from "../host/text.ts";
 import { connect } from "../link/wire.ts";
@@ -59,17 +59,14 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
   for (const [name, dev] of devices) portFlags(text, ns, name, dev ?? {}, at("interfaces", name, "port"));
   for (const [name, dev] of devices) {
     dev?.addresses?.forEach((a, i) =>
-      text.within(at("interfaces", name, "addresses", i), () => runCommand(ns, ["ip", "addr", "add", a, "dev", name])),
+      text.within(at("interfaces", name, "addresses", i), () => ns.fib.command(`addr add ${a} dev ${name}`)),
     );
     if (dev?.up === false) ns.setLink(ns.byName.get(name)!, false);
   }
-  file.routes?.forEach((r, i) => text.within(at("routes", i), () => ns.fib.configureRoute(r)));
-  if (file.rules !== undefined) {
-    ns.fib.clearRules();
-    file.rules.forEach((r, i) => text.within(at("rules", i), () => ns.fib.configureRule(r)));
-  }
-  file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.command(`replace ${n}`)));
-  file.fdb?.forEach((e, i) => text.within(at("fdb", i), () => runCommand(ns, ["bridge", "fdb", "replace", ...e.split(/\s+/)])));
+  if (file.routes !== undefined) text.withinList(at("routes"), () => ns.fib.loadRoutes(file.routes!));
+  if (file.rules !== undefined) text.withinList(at("rules"), () => ns.fib.loadRules(file.rules!));
+  file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.load(n)));
+  file.fdb?.forEach((e, i) => text.within(at("fdb", i), () => loadFdb(ns, e)));
   file.nat_choices?.forEach((c, i) => text.within(at("nat_choices", i), () => ns.conntrack.nat.addChoice(c)));
   if (file.iptables !== undefined) text.within(at("iptables"), () => ns.iptables.load(file.iptables!));
   if (file.nftables !== undefined) text.within(at("nftables"), () => ns.nft.load(file.nftables!));
@@ -96,7 +93,7 @@ function bridge(text: LabText, ns: Namespace, name: string, dev: InterfaceFile, 
   ns.addBridge(ns.byName.get(name)!);
   for (const [key, value] of Object.entries(dev.bridge ?? {})) {
     text.within([...at, "bridge", key], () =>
-      runCommand(ns, ["ip", "link", "set", name, "type", "bridge", key, String(value)]),
+      bridgeOption(ns, name, key, String(value)),
     );
   }
   (dev.ports ?? []).forEach((port, i) => {
@@ -114,7 +111,7 @@ function portFlags(text: LabText, ns: Namespace, name: string, dev: InterfaceFil
   if (ns.byName.get(name)!.rxHandler === null) throw text.errorAtKey(at, `'port': ${name} is no port of a bridge`);
   for (const [key, value] of Object.entries(dev.port)) {
     const word = value === true ? "on" : value === false ? "off" : String(value);
-    text.within([...at, key], () => runCommand(ns, ["bridge", "link", "set", "dev", name, key, word]));
+    text.within([...at, key], () => bridgePortOption(ns, name, key, word));
   }
 }
 

@@ -81,6 +81,16 @@ export class LabText {
     }
   }
 
+  /** The same for a list of strings that is read as one: line N of an error is entry N. */
+  withinList<T>(path: Path, read: () => T): T {
+    try {
+      return read();
+    } catch (e) {
+      if (!(e instanceof TextError)) throw e;
+      throw this.inside([...path, e.line - 1], new TextError(1, e.column, e.message));
+    }
+  }
+
   /** The place of a place inside a scalar: block scalars keep their lines, each indented; flow scalars stand on one. */
   private inside(path: Path, e: TextError): LabError {
     const node = this.find(path);

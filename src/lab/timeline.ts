@@ -1,7 +1,7 @@
 // src/lab/timeline.ts: what happens at a time: commands, sockets that open, packets that a host sends.
 
 import { parseIpv4 } from "../core/address.ts";
-import { runCommand, splitWords } from "../host/commands.ts";
+import { runCommand } from "../host/commands.ts";
 import type { Namespace } from "../host/namespace.ts";
 import { TextError } from "../host/text.ts";
 import type { World } from "../link/world.ts";
@@ -20,8 +20,7 @@ export function scheduleTimeline(text: LabText, world: World, nodes: ReadonlyMap
       throw text.error(at("node"), `there is no node '${event.node}'`);
     }
     event.run?.forEach((line, k) => {
-      const words = splitWords(line);
-      world.clock.at(time, () => world.backlog.hold(() => text.within(at("run", k), () => runCommand(ns, words))));
+      world.clock.at(time, () => world.backlog.hold(() => void text.within(at("run", k), () => runCommand(ns, line))));
     });
     event.listen?.forEach((l, k) => {
       const { proto, address, port } = text.within(at("listen", k), () => parseListen(l));

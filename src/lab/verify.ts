@@ -29,7 +29,7 @@ export class Verification {
 
   /** Each interface's counts, then the first difference field by field. */
   report(sent: readonly Sent[]): string {
-    const local = new Set(this.node.interfaces.flatMap((dev) => this.node.fib.addresses(dev).map((a) => a.address)));
+    const local = new Set(this.node.interfaces.flatMap((dev) => this.node.fib.addresses(dev).map((a) => a.local)));
     const lines: string[] = [];
     let first: string[] | null = null;
     const total = { expected: 0, same: 0 };

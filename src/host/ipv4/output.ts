@@ -14,6 +14,8 @@ const DF = 0x4000;
 const MF_OR_OFFSET = 0x3fff;
 
 export class Output {
+  /** The route of the packet that is in POSTROUTING. */
+  leaving: Route | null = null;
   private readonly flow = new Flow();
 
   constructor(private readonly ns: Namespace) {}
@@ -62,6 +64,7 @@ export class Output {
   output(frame: Frame, route: Route, input: Interface | null): void {
     const ns = this.ns;
     const dev = route.dev!;
+    this.leaving = route;
     if (
       (ns.world.core.u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Rerouted) === 0 &&
       !ns.hooks.run(Hook.Postrouting, frame, input, dev)
