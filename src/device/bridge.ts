@@ -37,6 +37,8 @@ export class Bridge {
   groupFwdMask = 0;
   noLinklocalLearn = false;
   promisc = false;
+  /** The bridge's own switch beside net.bridge.bridge-nf-call-iptables. */
+  nfCallIptables = false;
   ageing: number;
   /** br_netfilter, while bridge-nf-call-iptables may be on. */
   netfilter: BridgeNetfilter | null = null;

@@ -62,7 +62,7 @@ export class NeighbourTestHost extends FakeOwner implements NeighbourHost {
     const list: DeviceAddress[] = [];
     for (const text of addresses) {
       const p = parsePrefix(text)!;
-      list.push({ ...p, scope: Scope.Universe });
+      list.push({ local: p.address, length: p.length, scope: Scope.Universe });
       const net = (p.address & maskOf(p.length)) >>> 0;
       this.ways.push({ address: p.address, length: 32, gateway: 0, dev, type: RouteType.Local });
       this.ways.push({ address: net, length: p.length, gateway: 0, dev, type: RouteType.Unicast });
@@ -91,8 +91,8 @@ export class NeighbourTestHost extends FakeOwner implements NeighbourHost {
     addrType: (address: number) => this.way(address)?.type ?? RouteType.Unicast,
     selectAddress: (dev: Interface | null, dst: number) => {
       const list = (dev !== null && this.held.get(dev)) || [];
-      const near = list.find((a) => ((a.address ^ dst) & maskOf(a.length)) === 0);
-      return (near ?? list[0])?.address ?? 0;
+      const near = list.find((a) => ((a.local ^ dst) & maskOf(a.length)) === 0);
+      return (near ?? list[0])?.local ?? 0;
     },
     routeInput: (frame: Frame, dev: Interface): Route | null => {
       const { core, x } = this.world;

@@ -6,7 +6,7 @@ import { Scope } from "../fib/route.ts";
 import type { DeviceAddress, NeighbourHost } from "./host.ts";
 
 function inSubnet(address: number, of: DeviceAddress): boolean {
-  return ((address ^ of.address) & maskOf(of.length)) === 0;
+  return ((address ^ of.local) & maskOf(of.length)) === 0;
 }
 
 /** inet_addr_onlink: one subnet of the device has both. */
@@ -33,8 +33,8 @@ function confirmOn(ns: NeighbourHost, dev: Interface, dst: number, local: number
   let same = false;
   for (const of of ns.fib.addresses(dev)) {
     const near = Math.min(of.scope, localnet) <= scope;
-    if (found === 0 && (local === 0 || local === of.address) && near) {
-      found = of.address;
+    if (found === 0 && (local === 0 || local === of.local) && near) {
+      found = of.local;
       if (same) break;
     }
     if (same) continue;
@@ -42,7 +42,7 @@ function confirmOn(ns: NeighbourHost, dev: Interface, dst: number, local: number
     if (!same || found === 0) continue;
     if (local !== 0 || dst === 0 || inSubnet(found, of)) break;
     if (near) {
-      found = of.address;
+      found = of.local;
       break;
     }
     same = false;

@@ -143,7 +143,7 @@ export class Arp {
 
   /** A gratuitous request for each address of the device (inetdev_send_gratuitous_arp). */
   announce(dev: Interface): void {
-    for (const a of this.ns.fib.addresses(dev)) this.send(dev, REQUEST, a.address, a.address, this.broadcast, 0);
+    for (const a of this.ns.fib.addresses(dev)) this.send(dev, REQUEST, a.local, a.local, this.broadcast, 0);
   }
 
   private reply(dev: Interface, sip: number, tip: number, sha: number): void {

@@ -9,7 +9,7 @@ import type { Conf, Sysctl } from "../sysctl.ts";
 
 /** An address of a device, in the order in which Linux keeps them. */
 export interface DeviceAddress {
-  readonly address: number;
+  readonly local: number;
   readonly length: number;
   readonly scope: Scope;
 }

@@ -24,13 +24,12 @@ overBuilds("ARP as Linux 6.18 does it", (core) => {
     host.neighbours.load("10.3.0.2 dev wan lladdr 02:00:0a:03:00:02 nud permanent");
 
     const expected: string[] = [];
-    const at = (line: string) => Math.round(Number(line.split(" ")[0]) * 1e9);
     for (const [i, line] of lines.entries()) {
       const [time, what, ...rest] = line.split(" ");
       if (time === "neigh") {
         // the kernel was asked at some moment before the next line: soon, or, after probes that waited, late
         const next = lines[i + 1];
-        const rows = line.slice(6).split(", ").sort();
+        const rows = line.slice(6).split(", ").toSorted();
         const late = next === undefined ? world.clock.now : Math.max(world.clock.now, at(next) - 1000);
         world.clock.advance(Math.min(world.clock.now + 15e6, late));
         if (tableOf(host).join() !== rows.join()) world.clock.advance(late);
@@ -70,5 +69,9 @@ function tableOf(host: NeighbourTestHost): string[] {
     const mac = (n.state & VALID) === 0 ? "-" : formatMac(host.world.core.u8, n.hw);
     rows.push(`${formatIpv4(n.address)} ${n.dev.name} ${mac} ${nudName(n.state)}`);
   }
-  return rows.sort();
+  return rows.toSorted();
+}
+
+function at(line: string): number {
+  return Math.round(Number(line.split(" ")[0]) * 1e9);
 }
