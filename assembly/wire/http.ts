@@ -7,7 +7,7 @@
 
 import { get8 } from "../bytes.ts";
 import { HttpAnswers, HttpError, HttpEvent, HttpParser, HttpType } from "./httptypes.ts";
-import { State, chunkByte, isDigit, targetByte } from "./httpstart.ts";
+import { State, chunkByte, isDigit, methodByte, targetByte } from "./httpstart.ts";
 import {
   Flag, Rest, headEnd, headError, isBlank, isFieldByte, isToken, matchStart, nameByte, nameEnd, persists, upgrades, valueByte,
   valueEnd,
@@ -27,12 +27,13 @@ function emit(event: u32, at: u32, len: u32): void {
   store<u32>(e, len, 8);
 }
 
-/** A parser of `HttpParser.Size` bytes at `s` for one connection's one direction. `pause`: see `HttpParser.Pause`. */
-export function init(s: usize, type: HttpType, pause: bool): void {
+/** A parser of `HttpParser.Size` bytes at `s` for one connection's one direction; see `Pause` and `Methods` there. */
+export function init(s: usize, type: HttpType, pause: bool, methods: bool): void {
   memory.fill(s, 0, HttpParser.Size);
   store<u32>(s, type, HttpParser.Type);
   store<u32>(s, LIMIT, HttpParser.Limit);
   store<u32>(s, pause ? 1 : 0, HttpParser.Pause);
+  store<u32>(s, methods ? 1 : 0, HttpParser.Methods);
 }
 
 /** Says what the responses from the next one on answer; 1xx responses do not use it up. */
@@ -96,7 +97,9 @@ export function feed(s: usize, p: usize, len: u32, out: usize, max: u32): u32 {
 
       case State.Method: {
         const n = load<u32>(s, HttpParser.Index);
-        if (isToken(c)) {
+        if (load<u32>(s, HttpParser.Methods) != 0 && !methodByte(s, n, c)) {
+          error = HttpError.Method;
+        } else if (isToken(c)) {
           if (n >= 7 || <u32>load<u16>(changetype<usize>("CONNECT") + (n << 1)) != c) clearConnect(s);
           store<u32>(s, n + 1, HttpParser.Index);
         } else if (c == 0x20 && n != 0) {

@@ -32,7 +32,7 @@ export enum HttpAnswers {
 /**
  * A parser: u32 at these byte offsets.
  *
- *     | state | type | error | flags | minor | code | index | match | head | limit | length u64 | events | answers | pause |
+ *     | state | type | error | flags | minor | code | index | match | head | limit | length u64 | events | answers | pause | ...
  */
 export enum HttpParser {
   State = 0,
@@ -58,7 +58,11 @@ export enum HttpParser {
   Answers = 60,
   /** Not 0: `feed` returns behind each message. */
   Pause = 64,
-  Size = 72,
+  /** Not 0: a request's method must be one that Node knows, not just a token. */
+  Methods = 68,
+  /** Bit n: the method may still become the n-th of them: u64. */
+  Candidates = 72,
+  Size = 80,
 }
 
 /** What happened, in entries of three u32: event, offset in the bytes fed, length. */

@@ -4,7 +4,9 @@
 import { type Command, Failure } from "./command.ts";
 
 const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  replay: { summary: "one node of a lab fed with a capture", load: async () => (await import("./replay.ts")).command },
   decode: { summary: "frames of a capture as text or JSON", load: async () => (await import("./decode.ts")).command },
+  "parse-http": { summary: "the HTTP/1.x parser alone, over JSON lines", load: async () => (await import("./parse-http.ts")).command },
 };
 
 const width = 12;

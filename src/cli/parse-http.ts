@@ -1,7 +1,7 @@
 // src/cli/parse-http.ts: `wirepath parse-http`: the HTTP/1.x parser alone, over cases as JSON lines.
 
 import type { Core } from "../core/core.ts";
-import { HttpReader, HttpType, type HttpFault, type HttpMessage } from "../core/http.ts";
+import { HttpReader, HttpType, type HttpFault, type HttpMessage, type HttpSink } from "../core/http.ts";
 import { loadCore } from "../node/core.ts";
 import { readChunks } from "../node/files.ts";
 import { type Command, Failure, parseWords } from "./command.ts";
@@ -10,6 +10,7 @@ const help = `usage: wirepath parse-http < CASES
 
 Reads one case a line: {"id": any, "type": "request"|"response", "input": "HEX"}, each the first bytes of a connection, and
 prints a line for each: the verdict (accept, reject, incomplete), the messages, and where the bytes break the grammar.
+As strict as Node's own server, its methods included, and where RFC 9112 is stricter, as strict as that.
 
   --one   feed the parser one byte at a time
 `;
@@ -40,10 +41,11 @@ function readCase(line: string, number: number): Case {
 /** A case's answer, as contracts of this command's output have it. */
 export function parseCase(core: Core, type: Case["type"], input: Uint8Array, step: number): Record<string, unknown> {
   const messages: { message: HttpMessage; body: Uint8Array[] }[] = [];
-  const reader = new HttpReader(core, type === "request" ? HttpType.Request : HttpType.Response, {
+  const sink: HttpSink = {
     begin: (message) => void messages.push({ message, body: [] }),
     body: (bytes) => void messages.at(-1)!.body.push(bytes),
-  });
+  };
+  const reader = new HttpReader(core, type === "request" ? HttpType.Request : HttpType.Response, sink, { nodeMethods: true });
   try {
     for (let i = 0; i < input.length && reader.fault === null; i += step) reader.feed(input.subarray(i, i + step));
     const fault = reader.fault as HttpFault | null;

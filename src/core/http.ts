@@ -77,10 +77,17 @@ const reasons: Readonly<Record<HttpError, string>> = {
 
 /** | parser | entries | bytes fed |: 8 KiB of the core */
 const ENTRIES = 64;
-const ENTRIES_AT = 72;
-const INPUT_AT = ENTRIES_AT + ENTRIES * 12;
+const ENTRIES_AT: number = HttpParser.Size;
+const INPUT_AT = ENTRIES_AT + ENTRIES * HttpEvent.Size;
 const BLOCK = 8192;
 const INPUT = BLOCK - INPUT_AT;
+
+export interface HttpOptions {
+  /** `feed` reads at most to the end of one message. Default false. */
+  readonly pause?: boolean;
+  /** Only the methods that Node's parser knows; otherwise any token (RFC 9110 §9.1: an unknown one is for 501). */
+  readonly nodeMethods?: boolean;
+}
 
 /** Reads one direction of a connection, whatever pieces its bytes come in. */
 export class HttpReader {
@@ -94,16 +101,16 @@ export class HttpReader {
   private name = "";
   private text = "";
 
-  /** With `pause` a call of `feed` reads at most to the end of one message. Throws when the core has no room. */
+  /** Throws when the core has no room. */
   constructor(
     private readonly core: Core,
     readonly type: HttpType,
     private readonly sink: HttpSink,
-    private readonly pause = false,
+    private readonly options: HttpOptions = {},
   ) {
     this.block = core.x.alloc(BLOCK);
     if (this.block === 0) throw new Error("the core has no room for an HTTP parser");
-    core.x.httpInit(this.block, type, pause);
+    core.x.httpInit(this.block, type, options.pause ?? false, options.nodeMethods ?? false);
   }
 
   /** Gives the core's memory back; the reader is of no use afterwards. */
@@ -147,12 +154,12 @@ export class HttpReader {
         const base = this.offset;
         this.offset += n;
         const events = u32[(this.block + HttpParser.Events) >> 2]!;
-        for (let i = 0; i < events; i++) this.event((out + i * 12) >> 2, p + taken);
+        for (let i = 0; i < events; i++) this.event((out + i * HttpEvent.Size) >> 2, p + taken);
         taken += n;
         const error: HttpError = u32[(this.block + HttpParser.Error) >> 2]!;
         if (error !== HttpError.None) this.fault = { error, offset: base + n, reason: reasons[error] };
         // what is left is left by a pause, or because the entries were full
-        else if (events + 4 <= ENTRIES || (this.pause && this.message!.complete)) break;
+        else if (events + 4 <= ENTRIES || (this.options.pause === true && this.message!.complete)) break;
       }
     } finally {
       this.feeding = false;
