@@ -57,7 +57,7 @@ export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bp
 export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
 export { dissect } from "./dissect";
 export {
-  etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment,
+  etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
 } from "./ip";
 export {
   prespecified as optPrespecified, compile as optCompile, sourceRouteNext as optSourceRouteNext,

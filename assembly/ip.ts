@@ -10,7 +10,7 @@ import * as ipv4 from "./wire/ipv4.ts";
 import * as options from "./wire/ipv4options.ts";
 import * as tcp from "./wire/tcp.ts";
 import * as udp from "./wire/udp.ts";
-import { update32 } from "./checksum.ts";
+import { fold, pseudo, sum, update32 } from "./checksum.ts";
 
 /**
  * eth_type_trans: reads the Ethernet header at `Data`, sets `Mac`, `Type` and `Protocol` and takes the header off.
@@ -150,6 +150,19 @@ export function tcpReset(h: usize, tos: u32, ttl: u32, optLen: u32, dst: u32, ti
   }
   tcp.fillChecksum(t, tcp.HEADER_LEN, src, final);
   return r;
+}
+
+/**
+ * Whether a UDP-Lite datagram (RFC 3828 §3.1) of `len` bytes may be read: a checksum there must be, over as many bytes
+ * as the second length field says, 0 for all.
+ */
+export function udpliteCheck(p: usize, len: u32, src: u32, dst: u32): Drop {
+  if (len < udp.HEADER_LEN) return Drop.Truncated;
+  if (udp.checksum(p) == 0) return Drop.BadChecksum;
+  let covered = udp.length(p);
+  if (covered == 0) covered = len;
+  if (covered < udp.HEADER_LEN || covered > len) return Drop.BadLength;
+  return fold(sum(p, covered, pseudo(src, dst, 136, len))) == 0xffff ? Drop.None : Drop.BadChecksum;
 }
 
 /** The destination of a source-routed packet as it is here: header checksum by difference. */

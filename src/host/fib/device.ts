@@ -42,7 +42,7 @@ function broadcastOf(ifa: Address): number {
 
 /** Addresses of 0.0.0.0/8 have no subnet. */
 function isZeronet(a: number): boolean {
-  return a >>> 24 === 0;
+  return a === 0;
 }
 
 /** The first address of the subnet: the one that its secondaries' routes name. */

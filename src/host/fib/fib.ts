@@ -248,7 +248,7 @@ export class Fib {
 
   /** inet_addr_type_table */
   addrTypeIn(table: number, address: number, dev: Interface | null): RouteType {
-    if (address >>> 24 === 0 || address === 0xffffffff) return RouteType.Broadcast;
+    if (address === 0 || address === 0xffffffff) return RouteType.Broadcast;
     if (address >>> 28 === 14) return RouteType.Multicast;
     const t = this.tables.get(table);
     if (t === null) return RouteType.Broadcast;
@@ -322,7 +322,7 @@ export class Fib {
    */
   specificDestination(dev: Interface, flags: number, src: number, dst: number, tos: number, mark: number): number {
     if (flags === routeFlag.local) return dst;
-    if (src >>> 24 === 0) return this.selectAddress(dev, src, Scope.Link);
+    if (src === 0) return this.selectAddress(dev, src, Scope.Link);
     const { flow, scratch } = this;
     flow.clear();
     flow.dst = src;

@@ -15,7 +15,8 @@ import { Result } from "./tables.ts";
 const PROTO_IGMP = 2;
 const BROADCAST = 0xffffffff;
 
-const isZeronet = (a: number): boolean => a >>> 24 === 0;
+/** Linux takes 0.0.0.0 alone for "this network": the rest of 0/8 are addresses like others (since 5.3). */
+const isZeronet = (a: number): boolean => a === 0;
 const isLoopback = (a: number): boolean => a >>> 24 === 127;
 const isMulticast = (a: number): boolean => a >>> 28 === 14;
 /** 224.0.0.0/24: never forwarded */

@@ -81,6 +81,8 @@ export class Icmp {
     if (reply === 0) return ns.count(Drop.NoBuffer);
     const { u32 } = ns.world.core;
     if (ns.sysctl.get("net.ipv4.fwmark_reflect") !== 0) u32[(reply + Pkt.Mark) >> 2] = u32[(cause + Pkt.Mark) >> 2]!;
+    // an error belongs to the connection of what it quotes, so that NAT translates the quotation (nf_ct_attach)
+    if (isError(ns.world.x.icmpType(u32[(reply + Pkt.Trans) >> 2]!))) ns.conntrack.attach(reply, cause);
     if (ns.world.tracer !== null) ns.trace("originate", null, reply, "icmp");
     ns.output.local(reply, route);
   }

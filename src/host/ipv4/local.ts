@@ -12,6 +12,7 @@ const PROTO_ICMP = 1;
 const PROTO_IGMP = 2;
 const PROTO_TCP = 6;
 const PROTO_UDP = 17;
+const PROTO_UDPLITE = 136;
 const noAnswer = 0xffffffff;
 const RST = 0x04;
 
@@ -32,6 +33,8 @@ export class Local {
         return this.tcp(dev, frame);
       case PROTO_UDP:
         return this.udp(dev, frame);
+      case PROTO_UDPLITE:
+        return this.udplite(dev, frame);
       case PROTO_IGMP:
         return ns.consume(frame, dev, "igmp");
       default:
@@ -58,6 +61,18 @@ export class Local {
     if ((u32[(frame + Pkt.Flags) >> 2]! & (PktFlag.RtBroadcast | PktFlag.RtMulticast)) === 0) {
       ns.icmp.send(frame, icmp.unreachable, unreachable.port, 0);
     }
+    ns.drop(frame, Drop.NoSocket, dev);
+  }
+
+  /** UDP-Lite (RFC 3828): checked as UDP is, and nobody listens. */
+  private udplite(dev: Interface, frame: Frame): void {
+    const ns = this.ns;
+    const { core, x } = ns.world;
+    const net = core.u32[(frame + Pkt.Net) >> 2]!;
+    const length = core.u32[(frame + Pkt.Len) >> 2]! - x.ipv4HeaderLen(net);
+    const bad = x.udpliteCheck(core.u32[(frame + Pkt.Trans) >> 2]!, length, x.ipv4Src(net), x.ipv4Dst(net));
+    if (bad !== Drop.None) return ns.drop(frame, bad === Drop.BadChecksum ? Drop.UdpCsum : bad, dev);
+    ns.icmp.send(frame, icmp.unreachable, unreachable.port, 0);
     ns.drop(frame, Drop.NoSocket, dev);
   }
 

@@ -72,7 +72,7 @@ export class Arp {
     }
     if (sip === 0) {
       // an address probe (RFC 5227 §2.1.1): answered, and nobody is learned
-      if (op === REQUEST && ns.fib.addrType(tip, dev) === RouteType.Local && !this.ignored(dev, sip, tip)) {
+      if (op === REQUEST && ns.fib.addrType(tip) === RouteType.Local && !this.ignored(dev, sip, tip)) {
         this.reply(dev, sip, tip, sha);
       }
       return this.done(frame, dev);
@@ -109,8 +109,8 @@ export class Arp {
     if (n === null && !accept) return;
     // gratuitous: about itself; as a reply it must name its own hardware address as target too
     let gratuitous = tip === sip && (op !== REPLY || this.sameAddress(sha, x.arpTha(p)));
-    if (gratuitous) gratuitous = ns.fib.addrType(sip, dev) === RouteType.Unicast;
-    if (n === null && (gratuitous || (op === REPLY && ns.fib.addrType(sip, dev) === RouteType.Unicast))) {
+    if (gratuitous) gratuitous = ns.fib.addrType(sip) === RouteType.Unicast;
+    if (n === null && (gratuitous || (op === REPLY && ns.fib.addrType(sip) === RouteType.Unicast))) {
       n = this.table.create(dev, sip);
     }
     if (n === null) return;
@@ -130,7 +130,7 @@ export class Arp {
     const announce = Math.max(ns.confAll.arp_announce, ns.conf(dev).arp_announce);
     if (n.last !== 0 && announce < 2) {
       const src = x.ipv4Src(core.u32[(n.last + Pkt.Data) >> 2]!) >>> 0;
-      const ours = ns.fib.addrType(src, dev) === RouteType.Local;
+      const ours = ns.fib.addrType(src) === RouteType.Local;
       if (ours && (announce <= 0 || onLink(ns.fib.addresses(dev), n.address, src))) source = src;
     }
     if (source === 0) source = ns.fib.selectAddress(dev, n.address, Scope.Link);

@@ -17,7 +17,7 @@ export interface DeviceAddress {
 export interface NeighbourFib {
   addresses(dev: Interface): readonly DeviceAddress[];
   /** inet_addr_type_dev_table */
-  addrType(address: number, dev?: Interface): RouteType;
+  addrType(address: number): RouteType;
   /** inet_select_addr: 0 when there is none. */
   selectAddress(dev: Interface | null, dst: number, scope: Scope): number;
   /** ip_route_input: by the IPv4 header at `Pkt.Net`; null when refused. */

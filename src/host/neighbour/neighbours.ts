@@ -119,7 +119,7 @@ export class Neighbours {
     const { core } = this.ns.world;
     const { u8 } = core;
     const { dev, address, hw } = n;
-    const type = dev.kind === "loopback" ? RouteType.Unicast : this.ns.fib.addrType(address, dev);
+    const type = dev.kind === "loopback" ? RouteType.Unicast : this.ns.fib.addrType(address);
     if (dev.kind === "loopback") u8.copyWithin(hw, dev.mac, dev.mac + 6);
     else if (type === RouteType.Multicast) {
       core.view.setUint16(hw, 0x0100);
