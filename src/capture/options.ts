@@ -11,7 +11,16 @@ export const Option = { End: 0, Comment: 1 } as const;
 export function decodeText(bytes: Uint8Array, from: number, to: number): string {
   let end = to;
   while (end > from && bytes[end - 1] === 0) end--;
-  return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + from, end - from).toString("utf8");
+  let text = "";
+  for (let at = from; at < end; at++) {
+    const c = bytes[at]!;
+    // anything but ASCII goes the long way, which costs some ten times as much
+    if (c > 127) {
+      return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + from, end - from).toString("utf8");
+    }
+    text += String.fromCharCode(c);
+  }
+  return text;
 }
 
 /** Where the option at `at` ends, its padding included: past the block when its length is wrong. */

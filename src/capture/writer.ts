@@ -16,10 +16,10 @@ const CHUNK = 65_536;
 
 /** Refuses a time that is not whole seconds below `limit` and nanoseconds below 1e9. */
 function checkTime(seconds: number, nanoseconds: number, limit: number): void {
-  if (!(seconds >= 0 && seconds < limit) || seconds % 1 !== 0) {
+  if (!(seconds >= 0 && seconds < limit) || seconds !== Math.floor(seconds)) {
     throw new RangeError(`seconds ${seconds}: expected a whole number from 0 below ${limit}`);
   }
-  if (!(nanoseconds >= 0 && nanoseconds < 1e9) || nanoseconds % 1 !== 0) {
+  if (!(nanoseconds >= 0 && nanoseconds < 1e9) || nanoseconds !== Math.floor(nanoseconds)) {
     throw new RangeError(`nanoseconds ${nanoseconds}: expected a whole number from 0 below 1000000000`);
   }
 }
@@ -193,9 +193,9 @@ export class PcapngWriter {
     checkTime(seconds, nanoseconds, 18_446_744_073);
     checkLength(bytes, offset, length);
     const { out } = this;
-    const list = comments === null ? null : texts("comment", Option.Comment, comments);
+    const values = comments === null ? null : comments.map((c) => encodeText("comment", c));
     let options = direction === 0 ? 0 : 8;
-    if (list !== null) for (const [, value] of list) options += optionLength(value);
+    if (values !== null) for (const value of values) options += optionLength(value);
     if (options > 0) options += 4;
     const total = 32 + ((length + 3) & ~3) + options;
     out.reserve(total);
@@ -208,7 +208,7 @@ export class PcapngWriter {
     out.copy(bytes, offset, length);
     out.pad(length);
     if (options > 0) {
-      if (list !== null) for (const [code, value] of list) out.option(code, value);
+      if (values !== null) for (const value of values) out.option(Option.Comment, value);
       if (direction !== 0) {
         out.u16(EPB_FLAGS);
         out.u16(4);
@@ -262,12 +262,15 @@ export class PcapngWriter {
     }
   }
 
-  /** Nanoseconds since 1970 as two words: in steps that stay below 2^53. */
+  /** Nanoseconds since 1970 as two words: in steps that stay below 2^53, and without the slow remainder of doubles. */
   private time(seconds: number, nanoseconds: number): void {
-    const top = Math.floor(seconds / 65_536) * 1e9;
-    const low = (top % 65_536) * 65_536 + (seconds % 65_536) * 1e9 + nanoseconds;
-    this.out.u32(Math.floor(top / 65_536) + Math.floor(low / 2 ** 32));
-    this.out.u32(low % 2 ** 32);
+    const spans = Math.floor(seconds / 65_536);
+    const top = spans * 1e9;
+    const hi = Math.floor(top / 65_536);
+    const low = (top - hi * 65_536) * 65_536 + (seconds - spans * 65_536) * 1e9 + nanoseconds;
+    const carry = Math.floor(low / 2 ** 32);
+    this.out.u32(hi + carry);
+    this.out.u32(low - carry * 2 ** 32);
   }
 
   /** A block's head; answers its length. */

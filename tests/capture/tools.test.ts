@@ -1,12 +1,12 @@
 // The reader against tshark, capinfos and tcpdump over the fixtures, and what the writers make as those tools see it.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type CapturedPacket } from "../../src/capture/reader.ts";
+import type { CapturedPacket } from "../../src/capture/reader.ts";
 import { PcapngWriter, PcapWriter } from "../../src/capture/writer.ts";
 import { have } from "../support/have.ts";
 import { readAll, split } from "./support.ts";
@@ -98,6 +98,26 @@ describe.each(files)("%s", (name) => {
     old.flush();
     writeFileSync(copy, Buffer.concat(plain));
     expect(byTshark(copy)).toEqual(packets.map((p) => asTshark({ ...p, comments: [] }, false)));
+  });
+});
+
+describe("a file cut short", () => {
+  const cuts: [name: string, length: number][] = [
+    ["micro-be.pcap", 110],
+    ["nano-le.pcap", 300],
+    ["micro-le.pcap", 331],
+    ["comments.pcapng", 700],
+    ["two-interfaces.pcapng", 2000],
+  ];
+  it.skipIf(!have("tshark")).each(cuts)("has as many packets as tshark finds: %s at %i", (name, length) => {
+    const bytes = readFileSync(join(folder, name)).subarray(0, length);
+    const file = join(scratch, "cut");
+    writeFileSync(file, bytes);
+    const r = spawnSync("tshark", ["-n", "-r", file, "-T", "fields", "-e", "frame.number"], { encoding: "utf8" });
+    expect(r.stderr).toMatch(/cut short/);
+    const { packets, errors } = readAll([bytes]);
+    expect(packets.map((p) => `${p.number}\n`).join("")).toBe(r.stdout);
+    expect(errors).toHaveLength(1);
   });
 });
 
