@@ -176,7 +176,7 @@ export function secretsOf(b: BlockBytes): CaptureSecrets {
 /** Name Resolution Block: {type, length, address and names, padded} until type 0. MAC names (types 3, 4) are left out. */
 export function nameRecords(b: BlockBytes): CaptureName[] {
   const found: CaptureName[] = [];
-  for (let at = b.at + BODY; at + 4 <= b.end; ) {
+  for (let at = b.at + BODY; at + 4 <= b.end;) {
     const type = b.view.getUint16(at, b.littleEndian);
     const length = b.view.getUint16(at + 2, b.littleEndian);
     if (type === 0) break;

@@ -37,7 +37,7 @@ export function badOption(what: string, offset: number, code: number, length: nu
 export function optionComments(bytes: Uint8Array, from: number, to: number, littleEndian: boolean): string[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const found: string[] = [];
-  for (let at = from; at + 4 <= to; ) {
+  for (let at = from; at + 4 <= to;) {
     const code = view.getUint16(at, littleEndian);
     if (code === Option.End) break;
     const length = view.getUint16(at + 2, littleEndian);
@@ -61,7 +61,7 @@ export function walkOptions(
   sizes: Readonly<Record<number, number>>,
   each: (code: number, at: number, length: number) => void,
 ): void {
-  for (let at = from; at + 4 <= to; ) {
+  for (let at = from; at + 4 <= to;) {
     const code = view.getUint16(at, littleEndian);
     if (code === Option.End) return;
     const length = view.getUint16(at + 2, littleEndian);

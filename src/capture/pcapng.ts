@@ -162,7 +162,10 @@ export class PcapngParser {
     if (magic === BYTE_ORDER_MAGIC) this.littleEndian = true;
     else if (magic === 0x4d3c2b1a) this.littleEndian = false;
     else {
-      const hex = feed.view.getUint32(feed.at + BODY, false).toString(16).padStart(8, "0");
+      const hex = feed.view
+        .getUint32(feed.at + BODY, false)
+        .toString(16)
+        .padStart(8, "0");
       throw new CaptureError(
         `section header at offset ${feed.offset}: byte-order magic ${hex}, expected 1a2b3c4d or 4d3c2b1a`,
         feed.offset,
@@ -258,7 +261,7 @@ export class PcapngParser {
   private packetOptions(feed: Feed, r: CaptureRecord, from: number, end: number): void {
     const le = this.littleEndian;
     const { view } = feed;
-    for (let at = from; at + 4 <= end; ) {
+    for (let at = from; at + 4 <= end;) {
       const code = view.getUint16(at, le);
       if (code === Option.End) return;
       const length = view.getUint16(at + 2, le);

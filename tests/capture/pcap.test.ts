@@ -40,7 +40,12 @@ describe("pcap, read", () => {
       fc.property(orders, fc.array(packet(1), { maxLength: 4 }), (order, packets) => {
         const file = Buffer.concat([pcapHeader(order, true), ...packets.map((p) => pcapRecord(order, true, p))]);
         const whole = readAll([file]);
-        const bytes = readAll(split(file, Array.from(file, (_, i) => i)));
+        const bytes = readAll(
+          split(
+            file,
+            Array.from(file, (_, i) => i),
+          ),
+        );
         expect(bytes.packets).toEqual(whole.packets);
         expect(bytes.errors).toEqual([]);
       }),
@@ -118,7 +123,9 @@ describe("pcap, written", () => {
   it("refuses what does not fit", () => {
     const w = new PcapWriter(() => {});
     const one = new Uint8Array(1);
-    expect(() => w.write(2 ** 32, 0, one)).toThrow("seconds 4294967296: expected a whole number from 0 below 4294967296");
+    expect(() => w.write(2 ** 32, 0, one)).toThrow(
+      "seconds 4294967296: expected a whole number from 0 below 4294967296",
+    );
     expect(() => w.write(-1, 0, one)).toThrow("seconds -1");
     expect(() => w.write(1.5, 0, one)).toThrow("seconds 1.5");
     expect(() => w.write(NaN, 0, one)).toThrow("seconds NaN");

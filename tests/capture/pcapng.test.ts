@@ -20,16 +20,14 @@ const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }).filter
 describe("pcapng, read", () => {
   it("gives every packet of every section, each in its own byte order, however the file is split", () => {
     const iface = fc.record({ linkType: fc.constantFrom(1, 101, 113, 276, 147), name: text });
-    const part = fc
-      .tuple(fc.boolean(), fc.array(iface, { minLength: 1, maxLength: 3 }))
-      .chain(([order, interfaces]) =>
-        fc.record({
-          order: fc.constant(order),
-          interfaces: fc.constant(interfaces),
-          packets: fc.array(packet(interfaces.length), { maxLength: 5 }),
-          noise: fc.uint8Array({ maxLength: 60 }),
-        }),
-      );
+    const part = fc.tuple(fc.boolean(), fc.array(iface, { minLength: 1, maxLength: 3 })).chain(([order, interfaces]) =>
+      fc.record({
+        order: fc.constant(order),
+        interfaces: fc.constant(interfaces),
+        packets: fc.array(packet(interfaces.length), { maxLength: 5 }),
+        noise: fc.uint8Array({ maxLength: 60 }),
+      }),
+    );
     const files = fc.tuple(fc.array(part, { minLength: 1, maxLength: 3 }), fc.array(fc.nat(), { maxLength: 20 }));
     fc.assert(
       fc.property(files, ([sections, cuts]) => {
@@ -41,7 +39,9 @@ describe("pcapng, read", () => {
           blocks.push(section(order));
           for (const i of interfaces) {
             names.push(i.name);
-            blocks.push(description(order, i.linkType, 0, option(order, 2, i.name), option(order, 9, Uint8Array.of(9))));
+            blocks.push(
+              description(order, i.linkType, 0, option(order, 2, i.name), option(order, 9, Uint8Array.of(9))),
+            );
           }
           for (const p of packets) {
             blocks.push(block(order, 0x8000_0bad, noise), enhanced(order, p));
@@ -107,8 +107,22 @@ describe("pcapng, read", () => {
     expect(errors).toEqual([]);
     const base = { interfaceId: 0, linkType: 101, direction: 0, comments: [], seconds: 0, nanoseconds: 0 };
     expect(packets).toEqual([
-      { ...base, number: 1, timed: false, capturedLength: 5, originalLength: 7, data: Uint8Array.from(data.subarray(0, 5)) },
-      { ...base, number: 2, timed: false, capturedLength: 3, originalLength: 3, data: Uint8Array.from(data.subarray(0, 3)) },
+      {
+        ...base,
+        number: 1,
+        timed: false,
+        capturedLength: 5,
+        originalLength: 7,
+        data: Uint8Array.from(data.subarray(0, 5)),
+      },
+      {
+        ...base,
+        number: 2,
+        timed: false,
+        capturedLength: 3,
+        originalLength: 3,
+        data: Uint8Array.from(data.subarray(0, 3)),
+      },
       {
         ...base,
         number: 3,
@@ -138,7 +152,13 @@ describe("pcapng, read", () => {
     ];
     const v6 = Uint8Array.from({ length: 16 }, (_, i) => i);
     const { reader, errors } = readAll([
-      section(order, option(order, 2, "a machine"), option(order, 3, "an os"), option(order, 4, "a program"), option(order, 1, "why")),
+      section(
+        order,
+        option(order, 2, "a machine"),
+        option(order, 3, "an os"),
+        option(order, 4, "a program"),
+        option(order, 1, "why"),
+      ),
       description(order, 1, 96, ...options),
       block(
         order,
@@ -282,7 +302,9 @@ describe("pcapng, written", () => {
     expect(() => w.write(0, 0, 0, one)).toThrow("interface 0, the file has 0");
     w.addInterface();
     expect(() => w.write(0, 18_446_744_073, 0, one)).toThrow("seconds 18446744073");
-    expect(() => w.write(0, 0, 0, one, 0, 1, 1, 0, ["x".repeat(65_536)])).toThrow("comment: 65536 bytes, at most 65535 fit");
+    expect(() => w.write(0, 0, 0, one, 0, 1, 1, 0, ["x".repeat(65_536)])).toThrow(
+      "comment: 65536 bytes, at most 65535 fit",
+    );
     expect(() => w.addInterface({ mac: one })).toThrow("mac: 1 bytes, expected 6");
     w.write(0, 0, 0, one, 0, 1, 1, 0, ["x".repeat(65_535)]);
     w.flush();

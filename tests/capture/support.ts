@@ -57,9 +57,12 @@ export function packet(interfaces: number): fc.Arbitrary<TestPacket> {
       data: fc.uint8Array({ maxLength: 200 }),
       more: fc.nat(2000),
       direction: fc.nat(2),
-      comments: fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }).filter((s) => !s.endsWith("\0")), {
-        maxLength: 3,
-      }),
+      comments: fc.array(
+        fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }).filter((s) => !s.endsWith("\0")),
+        {
+          maxLength: 3,
+        },
+      ),
     })
     .map(({ more, ...p }) => ({ ...p, originalLength: p.data.length + more }));
 }

@@ -22,14 +22,23 @@ const output = (tool: string, ...words: string[]): string =>
   execFileSync(tool, words, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 2 ** 26 });
 
 /** What tshark says of every frame, and the same of ours. */
-const fields = ["frame.number", "frame.time_epoch", "frame.cap_len", "frame.len", "frame.interface_id", "frame.comment"];
+const fields = [
+  "frame.number",
+  "frame.time_epoch",
+  "frame.cap_len",
+  "frame.len",
+  "frame.interface_id",
+  "frame.comment",
+];
 const byTshark = (file: string, ...more: string[]): string[] =>
   output("tshark", "-n", "-r", file, "-T", "fields", ...[...fields, ...more].flatMap((f) => ["-e", f]))
     .replace(/\n$/, "")
     .split("\n");
 const time = (p: CapturedPacket): string => `${p.seconds}.${String(p.nanoseconds).padStart(9, "0")}`;
 const asTshark = (p: CapturedPacket, interfaces: boolean): string =>
-  [p.number, time(p), p.capturedLength, p.originalLength, interfaces ? p.interfaceId : "", p.comments.join(",")].join("\t");
+  [p.number, time(p), p.capturedLength, p.originalLength, interfaces ? p.interfaceId : "", p.comments.join(",")].join(
+    "\t",
+  );
 
 /** tcpdump's lines of hex, put together: one text a packet. */
 function byTcpdump(file: string): string[] {
@@ -43,7 +52,9 @@ function byTcpdump(file: string): string[] {
 }
 
 it("has fixtures of each kind", () => {
-  expect(files).toEqual(expect.arrayContaining(["micro-le.pcap", "nano-be.pcap", "two-interfaces.pcapng", "sll2.pcap"]));
+  expect(files).toEqual(
+    expect.arrayContaining(["micro-le.pcap", "nano-be.pcap", "two-interfaces.pcapng", "sll2.pcap"]),
+  );
 });
 
 describe.each(files)("%s", (name) => {
@@ -63,7 +74,9 @@ describe.each(files)("%s", (name) => {
   });
 
   it.skipIf(!have("capinfos"))("is what capinfos counts", () => {
-    const [, count, size, dataSize] = output("capinfos", "-T", "-r", "-M", "-c", "-s", "-d", file).trimEnd().split("\t");
+    const [, count, size, dataSize] = output("capinfos", "-T", "-r", "-M", "-c", "-s", "-d", file)
+      .trimEnd()
+      .split("\t");
     expect(Number(count)).toBe(packets.length);
     expect(Number(size)).toBe(bytes.length);
     expect(Number(dataSize)).toBe(packets.reduce((sum, p) => sum + p.originalLength, 0));
@@ -82,7 +95,17 @@ describe.each(files)("%s", (name) => {
     for (const s of reader.secrets) w.writeSecrets(s.data, s.type);
     for (const p of packets) {
       const direction = 1 + (p.number % 2);
-      w.write(p.interfaceId, p.seconds, p.nanoseconds, p.data, 0, p.capturedLength, p.originalLength, direction, p.comments);
+      w.write(
+        p.interfaceId,
+        p.seconds,
+        p.nanoseconds,
+        p.data,
+        0,
+        p.capturedLength,
+        p.originalLength,
+        direction,
+        p.comments,
+      );
     }
     w.flush();
     const copy = join(scratch, `${name}.copy`);
@@ -137,7 +160,11 @@ describe("secrets and what is told of a file", () => {
     w.writeSecrets(Buffer.from(log));
     w.write(0, 1, 0, new Uint8Array(60));
     w.flush();
-    const [file, keys, bare] = ["secrets.pcapng", "keys", "bare.pcapng"].map((n) => join(scratch, n)) as [string, string, string];
+    const [file, keys, bare] = ["secrets.pcapng", "keys", "bare.pcapng"].map((n) => join(scratch, n)) as [
+      string,
+      string,
+      string,
+    ];
     writeFileSync(file, Buffer.concat(chunks));
     expect(Buffer.concat(chunks).includes(log)).toBe(true);
     output("editcap", "--discard-all-secrets", file, bare);

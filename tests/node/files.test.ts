@@ -49,7 +49,11 @@ describe("readChunks", () => {
     await expect(join2(readChunks(dir))).rejects.toThrow(`${dir}: is a directory`);
     writeFileSync(join(dir, "file"), "x");
     await expect(join2(readChunks(join(dir, "file/below")))).rejects.toThrow("a part of the path is not a directory");
-    await expect(join2(readChunks(missing))).rejects.toMatchObject({ name: "FileError", code: "ENOENT", path: missing });
+    await expect(join2(readChunks(missing))).rejects.toMatchObject({
+      name: "FileError",
+      code: "ENOENT",
+      path: missing,
+    });
   });
 });
 
