@@ -54,42 +54,42 @@ async function run(words: string[]): Promise<number> {
   }
   const lab = buildLab(loadCore(), text, { only: values.node, seed });
   const node = lab.nodes.get(values.node)!;
-  const sources = values.in.map((word) => source(word, node));
-  const replay = new Replay(lab.world, node);
+  const verification = values.verify === true ? new Verification(node) : null;
+  const sources = values.in.map((word) => source(word, node, verification));
+  const replay = new Replay(lab.world, [node]);
   const story = values.trace === true ? new Story(lab.world, (line) => void process.stdout.write(`${line}\n`)) : null;
   if (story !== null) lab.world.tracer = story.event;
-  const verification = values.verify === true ? new Verification(node) : null;
   let problem: Error | null = null;
   try {
-    await feedCaptures(replay, sources, verification);
+    await feedCaptures(replay, sources);
   } catch (e) {
     if (!(e instanceof Error) || e instanceof LabError) throw e;
     problem = e;
   }
-  if (values.out !== undefined) await writeSent(values.out, replay);
+  if (values.out !== undefined) await writeSent(values.out, node, replay);
   if (verification !== null) {
     process.stdout.write(verification.report(replay.sent));
   } else if (story === null) {
-    process.stdout.write(account(replay));
+    process.stdout.write(account(node, replay));
   }
   if (problem !== null) throw problem;
   return verification !== null && !verification.same ? 1 : 0;
 }
 
 /** `N.pcapng` or `IF=FILE`. */
-function source(word: string, node: Namespace): Source {
+function source(word: string, node: Namespace, verification: Verification | null): Source {
   const eq = word.indexOf("=");
   const iface = eq > 0 ? word.slice(0, eq) : null;
   const file = eq > 0 ? word.slice(eq + 1) : word;
   if (iface !== null && !node.byName.has(iface)) {
     throw new Failure(`--in ${word}: ${node.name} has no interface '${iface}'`);
   }
-  return { name: file, iface, chunks: readChunks(file) };
+  return { name: file, node, verification, iface, chunks: readChunks(file) };
 }
 
-async function writeSent(dir: string, replay: Replay): Promise<void> {
+async function writeSent(dir: string, node: Namespace, replay: Replay): Promise<void> {
   await mkdir(dir, { recursive: true });
-  for (const dev of replay.node.interfaces) {
+  for (const dev of node.interfaces) {
     if (dev.kind !== "veth") continue;
     const file = await openOutput(join(dir, `${dev.name}.pcap`));
     const writer = new PcapWriter(file.write, { nanoseconds: false });
@@ -104,12 +104,12 @@ async function writeSent(dir: string, replay: Replay): Promise<void> {
   }
 }
 
-function account(replay: Replay): string {
+function account(node: Namespace, replay: Replay): string {
   const sent = new Map<string, number>();
   for (const s of replay.sent) sent.set(s.iface, (sent.get(s.iface) ?? 0) + 1);
   const ways = [...sent].map(([name, n]) => `${name} ${n}`).join(", ");
   const drops: string[] = [];
-  replay.node.drops.forEach((n, why) => {
+  node.drops.forEach((n, why) => {
     if (n > 0) drops.push(`${Drop[why]} ${n}`);
   });
   return (

@@ -2,6 +2,7 @@
 
 import { Direction, LinkType } from "../capture/format.ts";
 import { type CaptureReader, readCapture } from "../capture/reader.ts";
+import type { Namespace } from "../host/namespace.ts";
 import type { Interface } from "../link/interface.ts";
 import { type Replay, zeroOf } from "./replay.ts";
 import type { Verification } from "./verify.ts";
@@ -9,6 +10,10 @@ import type { Verification } from "./verify.ts";
 export interface Source {
   /** What errors call it. */
   readonly name: string;
+  /** Whose capture it is. */
+  readonly node: Namespace;
+  /** Gets what the real node sent; null: nobody asks. */
+  readonly verification: Verification | null;
   /** The device that received all of it; null: the capture names its interfaces and directions. */
   readonly iface: string | null;
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -50,11 +55,13 @@ class Stream {
 /** Nanoseconds after the last packet during which timers still run. */
 const grace = 50_000_000;
 
-/** Feeds every inbound packet; outbound ones go to `verification`. Throws on damage after all packets before it. */
+/**
+ * Feeds every inbound packet; outbound ones go to the verification. What came over a link of the lab comes by that link
+ * again, and is not fed. Throws on damage after all packets before it.
+ */
 export async function feedCaptures(
   replay: Replay,
   sources: readonly Source[],
-  verification: Verification | null,
 ): Promise<void> {
   const streams = sources.map((s) => new Stream(s));
   const live: Stream[] = [];
@@ -69,7 +76,7 @@ export async function feedCaptures(
       if (zero < 0) zero = Number(zeroOf(BigInt(p.seconds) * 1_000_000_000n + BigInt(p.nanoseconds)) / 1_000_000_000n);
       const time = Math.max(0, (p.seconds - zero) * 1e9 + p.nanoseconds);
       last = Math.max(last, time);
-      packet(replay, first, time, verification);
+      packet(replay, first, time);
       if (!first.nextNow() && !(await first.next())) live.splice(live.indexOf(first), 1);
     }
   } finally {
@@ -81,32 +88,32 @@ function earlier(a: CaptureReader, b: CaptureReader): boolean {
   return a.seconds < b.seconds || (a.seconds === b.seconds && a.nanoseconds < b.nanoseconds);
 }
 
-function packet(replay: Replay, stream: Stream, time: number, verification: Verification | null): void {
+function packet(replay: Replay, stream: Stream, time: number): void {
   const p = stream.packet;
   if (p.linkType !== LinkType.Ethernet) throw stream.error(`link type ${p.linkType}, expected Ethernet (1)`);
-  const dev = device(replay, stream);
+  const dev = device(stream);
   const outbound = stream.source.iface === null && isOutbound(replay, stream, dev);
   if (outbound) {
-    verification?.expect(dev.name, p.number, p.data());
+    stream.source.verification?.expect(dev.name, p.number, p.data());
     return;
   }
   // what a bridge device receives came in by one of its ports, which the capture has as well
-  if (dev.kind === "bridge") return;
+  if (dev.kind === "bridge" || dev.peer !== null) return;
   if (p.capturedLength < p.originalLength) {
     throw stream.error(`${p.capturedLength} of ${p.originalLength} bytes captured, a replay needs whole frames`);
   }
   replay.feed(dev, time, p.buffer, p.offset, p.capturedLength);
 }
 
-function device(replay: Replay, stream: Stream): Interface {
+function device(stream: Stream): Interface {
   const { iface } = stream.source;
   const p = stream.packet;
   const name = iface ?? p.interfaces[p.interfaceId]?.name;
   if (name === undefined) {
     throw new Error(`${stream.source.name}: interface ${p.interfaceId} has no name, expected --in IF=FILE for such captures`);
   }
-  const dev = replay.node.byName.get(name);
-  if (dev === undefined) throw stream.error(`interface '${name}', which ${replay.node.name} does not have`);
+  const dev = stream.source.node.byName.get(name);
+  if (dev === undefined) throw stream.error(`interface '${name}', which ${stream.source.node.name} does not have`);
   return dev;
 }
 

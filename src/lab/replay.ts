@@ -1,7 +1,6 @@
-// src/lab/replay.ts: one node as the device under test: what it received goes in at its times, what it sends is taken down.
+// src/lab/replay.ts: nodes as devices under test: what they received goes in at its times, what they send is taken down.
 
 import { Pkt } from "../../assembly/layout.ts";
-import { Drop } from "../../assembly/drop.ts";
 import type { Namespace } from "../host/namespace.ts";
 import type { Interface } from "../link/interface.ts";
 import type { World } from "../link/world.ts";
@@ -18,8 +17,9 @@ export function zeroOf(first: bigint): bigint {
   return first >= EPOCH && first < EPOCH + DAY ? EPOCH : (first / SECOND) * SECOND;
 }
 
-/** What the node sent by one device: copies, in order. */
+/** What a node sent by one device: copies, in order. */
 export interface Sent {
+  readonly node: string;
   readonly iface: string;
   /** Nanoseconds of virtual time. */
   readonly time: number;
@@ -27,20 +27,17 @@ export interface Sent {
 }
 
 export class Replay {
-  /** Everything that the node sent, in order. */
+  /** Everything that the nodes sent, in order. */
   readonly sent: Sent[] = [];
   fed = 0;
+  /** Frames for which there was no buffer. */
+  lost = 0;
 
   constructor(
     readonly world: World,
-    readonly node: Namespace,
-    /** What the devices of kind bridge send is not on a wire; a capture may still want it. */
-    bridges = false,
+    readonly nodes: readonly Namespace[],
   ) {
-    for (const dev of node.interfaces) {
-      if (dev.kind === "loopback" || (dev.kind === "bridge" && !bridges)) continue;
-      dev.tap = this.take;
-    }
+    for (const node of nodes) for (const dev of node.interfaces) if (dev.kind === "veth") dev.tap = this.take;
   }
 
   private readonly take = (dev: Interface, frame: number, outbound: boolean): void => {
@@ -48,7 +45,7 @@ export class Replay {
     const { u32, u8 } = this.world.core;
     const at = u32[(frame + Pkt.Data) >> 2]!;
     const bytes = u8.slice(at, at + u32[(frame + Pkt.Len) >> 2]!);
-    this.sent.push({ iface: dev.name, time: this.world.clock.now, bytes });
+    this.sent.push({ node: dev.owner.name, iface: dev.name, time: this.world.clock.now, bytes });
   };
 
   /** Runs up to `time` (ns) and hands the frame to the device; what it causes at this instant happens at once. */
@@ -57,7 +54,7 @@ export class Replay {
     clock.advance(time);
     const frame = x.packetAlloc(length);
     if (frame === 0) {
-      this.node.count(Drop.NoBuffer);
+      this.lost++;
       return;
     }
     const at = core.u32[(frame + Pkt.Data) >> 2]!;

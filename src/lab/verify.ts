@@ -14,6 +14,9 @@ export class Verification {
   private readonly expected = new Map<string, Expected>();
   /** After `report`: nothing is missing, extra or out of order. */
   same = false;
+  /** After `report`: how many frames of the real node were sent as well, and how many there are. */
+  equal = 0;
+  total = 0;
 
   constructor(private readonly node: Namespace) {
     for (const dev of node.interfaces) if (dev.kind === "veth") this.expected.set(dev.name, { numbers: [], frames: [] });
@@ -32,12 +35,11 @@ export class Verification {
     const local = new Set(this.node.interfaces.flatMap((dev) => this.node.fib.addresses(dev).map((a) => a.local)));
     const lines: string[] = [];
     let first: string[] | null = null;
-    const total = { expected: 0, same: 0 };
     for (const [iface, e] of this.expected) {
-      const got = sent.filter((s) => s.iface === iface).map((s) => s.bytes);
+      const got = sent.filter((s) => s.node === this.node.name && s.iface === iface).map((s) => s.bytes);
       const r = compareFrames(e.frames, got, local);
-      total.expected += r.expected;
-      total.same += r.exact + r.id + r.rand;
+      this.total += r.expected;
+      this.equal += r.exact + r.id + r.rand;
       lines.push(
         `${this.node.name}.${iface} expected ${r.expected} exact ${r.exact} id ${r.id} rand ${r.rand} ` +
           `missing ${r.missing.length} extra ${r.extra.length} reordered ${r.reordered}`,
@@ -45,7 +47,7 @@ export class Verification {
       if (first === null && !isSame(r)) first = this.explain(iface, e, got, r);
     }
     this.same = first === null;
-    lines.push(`${total.same} of ${total.expected} frames equal`);
+    lines.push(`${this.equal} of ${this.total} frames equal`);
     return `${[...lines, ...(first ?? [])].join("\n")}\n`;
   }
 
