@@ -16,9 +16,9 @@ export interface FdbEntry<T extends FdbTarget> {
   readonly vid: number;
   port: T | null;
   /** Delivered to the bridge's own host; shown as `permanent`. */
-  readonly local: boolean;
-  /** Never ages; without `local` shown as `static`. */
-  readonly static: boolean;
+  local: boolean;
+  /** Never ages; without `local` shown as `static`. `setKind` changes both. */
+  static: boolean;
   /** Never moves to another port. */
   sticky: boolean;
   /** When it was last seen as a source, in ns. */
@@ -120,6 +120,16 @@ export class Fdb<T extends FdbTarget> {
       this.arm(e.updated + this.holdTime);
     }
     return e;
+  }
+
+  /** Makes it permanent, static or learned. */
+  setKind(e: FdbEntry<T>, local: boolean, isStatic: boolean): void {
+    e.local = local;
+    e.updated = this.clock.now;
+    if (e.static === isStatic) return;
+    e.static = isStatic;
+    this.learned += isStatic ? -1 : 1;
+    if (!isStatic) this.arm(e.updated + this.holdTime);
   }
 
   remove(e: FdbEntry<T>): void {
