@@ -6,7 +6,6 @@ import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import { Flow } from "../fib/flow.ts";
 import { type Route, RouteType, Scope } from "../fib/route.ts";
-import { confirmAddress, onLink } from "./addresses.ts";
 import type { NeighbourHost } from "./host.ts";
 import { Nud, type Neighbour } from "./neighbour.ts";
 import type { Neighbours } from "./neighbours.ts";
@@ -131,7 +130,7 @@ export class Arp {
     if (n.last !== 0 && announce < 2) {
       const src = x.ipv4Src(core.u32[(n.last + Pkt.Data) >> 2]!) >>> 0;
       const ours = ns.fib.addrType(src) === RouteType.Local;
-      if (ours && (announce <= 0 || onLink(ns.fib.addresses(dev), n.address, src))) source = src;
+      if (ours && (announce <= 0 || ns.fib.isOnlink(dev, n.address, src))) source = src;
     }
     if (source === 0) source = ns.fib.selectAddress(dev, n.address, Scope.Link);
     const { ucast_solicit, app_solicit } = n.table.conf;
@@ -189,11 +188,11 @@ export class Arp {
     const ns = this.ns;
     switch (Math.max(ns.confAll.arp_ignore, ns.conf(dev).arp_ignore)) {
       case 1:
-        return confirmAddress(ns, dev, 0, tip, Scope.Host) === 0;
+        return ns.fib.confirmAddress(dev, 0, tip, Scope.Host) === 0;
       case 2:
-        return confirmAddress(ns, dev, sip, tip, Scope.Host) === 0;
+        return ns.fib.confirmAddress(dev, sip, tip, Scope.Host) === 0;
       case 3:
-        return confirmAddress(ns, null, 0, tip, Scope.Link) === 0;
+        return ns.fib.confirmAddress(null, 0, tip, Scope.Link) === 0;
       case 8:
         return true;
       default:
@@ -232,7 +231,7 @@ export class Arp {
   private accepts(dev: Interface, sip: number): boolean {
     const ns = this.ns;
     const level = Math.max(ns.confAll.arp_accept, ns.conf(dev).arp_accept);
-    if (level === 2) return confirmAddress(ns, dev, sip, 0, Scope.Link) !== 0;
+    if (level === 2) return ns.fib.confirmAddress(dev, sip, 0, Scope.Link) !== 0;
     return level === 1;
   }
 

@@ -7,19 +7,17 @@ import type { Flow } from "../fib/flow.ts";
 import type { Route, RouteType, Scope } from "../fib/route.ts";
 import type { Conf, Sysctl } from "../sysctl.ts";
 
-/** An address of a device, in the order in which Linux keeps them. */
-export interface DeviceAddress {
-  readonly local: number;
-  readonly length: number;
-  readonly scope: Scope;
-}
-
 export interface NeighbourFib {
-  addresses(dev: Interface): readonly DeviceAddress[];
+  /** The device's addresses in the order in which Linux keeps them. */
+  addresses(dev: Interface): readonly { readonly local: number }[];
   /** inet_addr_type_dev_table */
   addrType(address: number): RouteType;
   /** inet_select_addr: 0 when there is none. */
   selectAddress(dev: Interface | null, dst: number, scope: Scope): number;
+  /** inet_confirm_addr: `local` (0: any) if the device (null: any) has it, fit for `dst` (0: any) within `scope`; else 0. */
+  confirmAddress(dev: Interface | null, dst: number, local: number, scope: Scope): number;
+  /** inet_addr_onlink: both are in one subnet of the device. */
+  isOnlink(dev: Interface, a: number, b: number): boolean;
   /** ip_route_input: by the IPv4 header at `Pkt.Net`; null when refused. */
   routeInput(frame: Frame, dev: Interface): Route | null;
   routeOutput(flow: Flow): Route | null;

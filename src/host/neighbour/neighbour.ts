@@ -37,8 +37,9 @@ const names: readonly (readonly [Nud, string])[] = [
   [Nud.Permanent, "PERMANENT"],
 ];
 
+/** As `ip neigh` prints it; NONE has no word. */
 export function nudName(state: Nud): string {
-  return names.find(([s]) => s === state)?.[1] ?? "NONE";
+  return names.find(([s]) => s === state)?.[1] ?? "";
 }
 
 /** `reachable` → its state; null for an unknown word. */
@@ -81,11 +82,13 @@ export class Neighbour {
     return this.table.dev;
   }
 
-  /** As `ip neigh` shows it, without the space at the line's end. */
-  format(u8: Uint8Array): string {
+  /** As `ip neigh` shows it, without the space at the line's end; who asked for one device is not told its name. */
+  format(u8: Uint8Array, withDevice = true): string {
+    const dev = withDevice ? ` dev ${this.dev.name}` : "";
     const address = (this.state & VALID) !== 0 ? ` lladdr ${formatMac(u8, this.hw)}` : "";
     const flags = (this.router ? " router" : "") + (this.externLearned ? " extern_learn" : "");
-    return `${formatIpv4(this.address)} dev ${this.dev.name}${address}${flags} ${nudName(this.state)}`;
+    const state = nudName(this.state);
+    return `${formatIpv4(this.address)}${dev}${address}${flags}${state === "" ? "" : ` ${state}`}`;
   }
 }
 

@@ -24,7 +24,7 @@ interface Spec {
   readonly extern: boolean;
 }
 
-const verbs = ["add", "replace", "change", "append", "delete", "flush", "show", "list"] as const;
+const verbs = ["add", "replace", "change", "delete", "flush", "show", "list"] as const;
 
 export class NeighbourText {
   private readonly scratch: number;
@@ -61,7 +61,7 @@ export class NeighbourText {
     return lines;
   }
 
-  private change(verb: "add" | "replace" | "change" | "append", words: readonly Word[], line: string): void {
+  private change(verb: "add" | "replace" | "change", words: readonly Word[], line: string): void {
     const spec = this.parse(words);
     const { dev, address } = this.target(spec, words, line);
     if (spec.proxy) {
@@ -83,7 +83,7 @@ export class NeighbourText {
       this.ns.world.core.u8.set(spec.lladdr, this.scratch);
       lladdr = this.scratch;
     }
-    if (this.table.update(n, lladdr, state, verb !== "append", true)) return;
+    if (this.table.update(n, lladdr, state, true, true)) return;
     if (fresh) this.table.remove(n);
     throw wrong(words[0], `${formatIpv4(address)}: no lladdr`, "lladdr and six bytes like 02:00:0a:03:00:02");
   }
@@ -129,7 +129,7 @@ export class NeighbourText {
     }
     for (const n of this.table.all()) {
       const hidden = n.state === Nud.Noarp || n.state === Nud.None;
-      if (matches(n, spec) && (spec.all || spec.nud !== null || !hidden)) out += `${n.format(u8)} \n`;
+      if (matches(n, spec) && (spec.all || spec.nud !== null || !hidden)) out += `${n.format(u8, spec.dev === null)} \n`;
     }
     return out;
   }
