@@ -16,6 +16,8 @@ export interface Headers {
   readonly length: number;
   readonly id: number;
   readonly fragment: string;
+  /** The first line of a TCP segment's data, if it is text (HTTP's start line); "" else. */
+  readonly text: string;
 }
 
 const flagNames = "FSRP.UEW";
@@ -39,10 +41,12 @@ export function readHeaders(core: Core, frame: Frame): Headers | null {
   let dst = formatIpv4(x.ipv4Dst(net) >>> 0);
   let name = `proto ${proto}`;
   let what = "";
+  let text = "";
   if ((frag & 0x1fff) === 0) {
     if (proto === 6) {
       name = "TCP";
       if (l4 + 14 <= end) for (let i = 0; i < 8; i++) if ((x.tcpFlags(l4) & (1 << i)) !== 0) what += flagNames[i];
+      if (l4 + 20 <= end) text = firstLine(u8, l4 + x.tcpHeaderLen(l4), end);
     } else if (proto === 17) name = "UDP";
     else if (proto === 1) {
       name = "ICMP";
@@ -56,12 +60,25 @@ export function readHeaders(core: Core, frame: Frame): Headers | null {
   return {
     src, dst, proto: name, what, ttl: x.ipv4Ttl(net), tos: x.ipv4Tos(net), length: x.ipv4Length(net), id: x.ipv4Id(net),
     fragment: (frag & 0x3fff) === 0 ? "" : `fragment at ${(frag & 0x1fff) * 8}${(frag & 0x2000) !== 0 ? "+" : ""}`,
+    text,
   };
+}
+
+/** Printable characters up to a line end, 60 at most; "" when other bytes come first. */
+function firstLine(u8: Uint8Array, from: number, end: number): string {
+  let s = "";
+  for (let i = from; i < end && s.length < 60; i++) {
+    const c = u8[i]!;
+    if (c === 13 || c === 10) return s;
+    if (c < 32 || c > 126) return "";
+    s += String.fromCharCode(c);
+  }
+  return s;
 }
 
 /** One line: `203.0.113.10:40001 > 198.51.100.20:8080 TCP S len 60 ttl 63`. */
 export function headerLine(h: Headers): string {
-  const parts = [`${h.src} > ${h.dst}`, h.proto, h.what, h.fragment, `len ${h.length}`, `ttl ${h.ttl}`];
+  const parts = [`${h.src} > ${h.dst}`, h.proto, h.what, h.fragment, `len ${h.length}`, `ttl ${h.ttl}`, h.text === "" ? "" : `"${h.text}"`];
   return parts.filter((p) => p !== "").join(" ");
 }
 

@@ -45,6 +45,10 @@ export class Story {
         this.print(`${indent}delivered: ${e.text}`);
         this.last.delete(e.frame);
         break;
+      case "hook":
+        // what was accepted goes on, as the next step shows
+        if (!e.text.endsWith(" accept")) this.print(`${indent}${e.text}`);
+        break;
       default:
         this.print(`${indent}${e.kind} ${e.text}`);
     }

@@ -55,7 +55,7 @@ export class Input {
   /** dst_input */
   private dispatch(dev: Interface, frame: Frame, route: Route): void {
     const ns = this.ns;
-    if (ns.world.tracer !== null) ns.trace("route", dev, frame, route.text);
+    if (ns.world.tracer !== null) ns.trace("route", dev, frame, ns.fib.explain());
     switch (route.type) {
       case RouteType.Local:
       case RouteType.Broadcast:

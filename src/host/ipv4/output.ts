@@ -44,7 +44,7 @@ export class Output {
       ns.setRouteFlags(frame, route);
     }
     if (route.dev === null) return ns.drop(frame, Drop.NoRoute, null);
-    if (ns.world.tracer !== null) ns.trace("route", route.dev, frame, route.text);
+    if (ns.world.tracer !== null) ns.trace("route", route.dev, frame, ns.fib.explain());
     this.output(frame, route, null);
   }
 
