@@ -106,4 +106,37 @@ export class ByteWriter {
     this.reserve(3 * s.length);
     this.at += encoder.encodeInto(s, this.bytes.subarray(this.at)).written;
   }
+
+  /** ASCII bytes inside of a JSON string; a byte that is none becomes U+FFFD, as Wireshark shows it. */
+  jsonAscii(from: Uint8Array, at: number, n: number): void {
+    this.reserve(6 * n);
+    for (let i = at; i < at + n; i++) {
+      const c = from[i]!;
+      if (c >= 0x80) {
+        this.bytes[this.at++] = 0xef;
+        this.bytes[this.at++] = 0xbf;
+        this.bytes[this.at++] = 0xbd;
+      } else if (c < 0x20 || c === 0x7f) this.jsonControl(c);
+      else {
+        if (c === 0x22 || c === 0x5c) this.bytes[this.at++] = 0x5c;
+        this.bytes[this.at++] = c;
+      }
+    }
+  }
+
+  /** A string inside of a JSON string, in UTF-8. */
+  jsonText(s: string): void {
+    this.text(JSON.stringify(s).slice(1, -1));
+  }
+
+  private jsonControl(c: number): void {
+    this.bytes[this.at++] = 0x5c;
+    const short = c === 13 ? 0x72 : c === 10 ? 0x6e : c === 9 ? 0x74 : 0;
+    if (short !== 0) {
+      this.bytes[this.at++] = short;
+      return;
+    }
+    this.bytes[this.at++] = 0x75;
+    this.hex16(c);
+  }
 }

@@ -4,6 +4,7 @@ import type { Frame } from "../../core/core.ts";
 import type { Interface, Owner } from "../../link/interface.ts";
 import type { Drop } from "../../../assembly/drop.ts";
 import type { Flow } from "../fib/flow.ts";
+import type { Result } from "../fib/tables.ts";
 import type { Route } from "../fib/route.ts";
 import type { Sysctl } from "../sysctl.ts";
 import type { HookFn, Hook, Hooks, Verdict } from "./hooks.ts";
@@ -36,6 +37,7 @@ export interface Translation {
   setup(frame: Frame, manip: "src" | "dst", range: NatRange): Verdict;
   masquerade(frame: Frame, range: NatRange, output: Interface): Verdict;
   redirect(frame: Frame, range: NatRange, hook: Hook, input: Interface | null): Verdict;
+  netmap(frame: Frame, range: NatRange, hook: Hook): Verdict;
 }
 
 /** The tracked connection of a packet is `Pkt.Ct`; what rules ask about it. Addresses and ports in host order. */
@@ -44,11 +46,31 @@ export interface Tracking {
   use(): void;
   release(): void;
   readonly nat: Translation;
+  /** The table in the core, and the time that its entries count in. */
+  readonly table: number;
+  readonly jiffies: number;
+  /** XT_CONNTRACK_STATE bits. */
+  state(frame: Frame): number;
+  /** 0 original, 1 reply. */
+  direction(frame: Frame): number;
   /** IPS_* bits; 0 without a connection. */
   status(frame: Frame): number;
+  protocol(frame: Frame): number;
+  zone(frame: Frame): number;
+  tupleSrc(frame: Frame, dir: number): number;
+  tupleDst(frame: Frame, dir: number): number;
+  tupleSport(frame: Frame, dir: number): number;
+  tupleDport(frame: Frame, dir: number): number;
+  /** Seconds left. */
+  expires(frame: Frame): number;
+  /** Packets (0) or bytes (1) of a direction. */
+  counter(frame: Frame, dir: number, what: 0 | 1): number;
   mark(frame: Frame): number;
   setMark(frame: Frame, mark: number): void;
-  /** nf_ct_attach: an answer made for `about` belongs to its connection; a reset closes it. */
+  notrack(frame: Frame): void;
+  /** nf_reset_ct */
+  reset(frame: Frame): void;
+  /** nf_ct_attach: an answer made for `about` belongs to its connection. */
   attach(reply: Frame, about: Frame): void;
 }
 
@@ -60,7 +82,11 @@ export interface FirewallHost extends Owner {
     /** inet_addr_type, or inet_dev_addr_type with a device: RTN_*. */
     addrType(address: number, dev?: Interface | null): number;
     routeOutput(flow: Flow): Route | null;
+    /** fib_lookup: 0 when `result` holds what was found, else an errno. */
+    readonly tables: { lookup(flow: Flow, result: Result): number };
   };
+  readonly byIndex: readonly (Interface | undefined)[];
+  readonly byName: ReadonlyMap<string, Interface>;
   /** Sends an ICMP error about a received packet; the frame stays the caller's. */
   icmpSend(frame: Frame, type: number, code: number, info: number): void;
   /** Sends a packet made here; takes it. */

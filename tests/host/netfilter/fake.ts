@@ -5,6 +5,7 @@ import { Pkt } from "../../../assembly/layout.ts";
 import type { Core, Frame } from "../../../src/core/core.ts";
 import { packetBytes } from "../../../src/core/packet.ts";
 import type { Flow } from "../../../src/host/fib/flow.ts";
+import type { Result } from "../../../src/host/fib/tables.ts";
 import type { Route } from "../../../src/host/fib/route.ts";
 import type { FirewallHost, NatRange, Tracking } from "../../../src/host/netfilter/host.ts";
 import { type Hook, type HookFn, Hooks, Verdict } from "../../../src/host/netfilter/hooks.ts";
@@ -33,11 +34,16 @@ export class FakeHost implements FirewallHost {
   readonly drops: string[] = [];
   readonly traced: string[] = [];
   readonly byName = new Map<string, Interface>();
+  readonly byIndex: (Interface | undefined)[] = [];
   /** Addresses of this host. */
   readonly local = new Set<number>();
   used = 0;
   status = 0;
   ctMark = 0;
+  /** What the packet's connection is, when a test gives it one. */
+  readonly tuple = {
+    direction: 0, proto: 17, expires: 30, src: [0, 0], dst: [0, 0], sport: [0, 0], dport: [0, 0], counters: [0, 0, 0, 0],
+  };
   readonly natChains: { hook: Hook; fn: HookFn }[] = [];
 
   constructor(core: Core) {
@@ -50,6 +56,7 @@ export class FakeHost implements FirewallHost {
   readonly fib = {
     addrType: (a: number): number => (this.local.has(a >>> 0) ? 2 : a >>> 28 === 14 ? 5 : a >>> 0 === 0xffffffff ? 3 : 1),
     routeOutput: (_flow: Flow): Route | null => this.route,
+    tables: { lookup: (_flow: Flow, _result: Result): number => 101 },
   };
 
   /** The only route that there is. */
@@ -62,12 +69,27 @@ export class FakeHost implements FirewallHost {
     mark: () => this.ctMark,
     setMark: (_f: Frame, m: number) => void (this.ctMark = m),
     attach: () => {},
+    table: 0,
+    jiffies: 0,
+    state: () => 0,
+    direction: () => this.tuple.direction,
+    protocol: () => this.tuple.proto,
+    zone: () => 0,
+    tupleSrc: (_f, dir) => this.tuple.src[dir]!,
+    tupleDst: (_f, dir) => this.tuple.dst[dir]!,
+    tupleSport: (_f, dir) => this.tuple.sport[dir]!,
+    tupleDport: (_f, dir) => this.tuple.dport[dir]!,
+    expires: () => this.tuple.expires,
+    counter: (_f, dir, what) => this.tuple.counters[dir * 2 + what]!,
+    notrack: (f) => this.world.x.ctNotrack(f),
+    reset: () => {},
     nat: {
       registerChain: (hook, _priority, fn) => void this.natChains.push({ hook, fn }),
       unregisterChain: () => {},
       setup: (_f, manip, range) => this.nat(manip, range),
       masquerade: (_f, range, dev) => this.nat(`masquerade ${dev.name}`, range),
       redirect: (_f, range) => this.nat("redirect", range),
+      netmap: (_f, range, hook) => this.nat(`netmap ${hook}`, range),
     },
   };
 
@@ -80,6 +102,7 @@ export class FakeHost implements FirewallHost {
     const mac = Uint8Array.of(2, 0, 0, 0, 0, this.byName.size + 1);
     const dev = new Interface(this, this.byName.size + 1, name, "veth", mac, 1500, (_d, f) => this.world.x.packetFree(f));
     this.byName.set(name, dev);
+    this.byIndex[dev.ifindex] = dev;
     return dev;
   }
 

@@ -1,7 +1,8 @@
 // src/host/netfilter/iptables/parse.ts: the words behind `-A CHAIN` become rules.
 
-import { formatIpv4, parseIpv4, maskOf } from "../../../core/address.ts";
+import { formatIpv4 } from "../../../core/address.ts";
 import { Hook } from "../hooks.ts";
+import { type Address, formatMask, parseAddress } from "./address.ts";
 import { formatProtocol, parseProtocol } from "./names.ts";
 import { Cursor, Option, type Word } from "./words.ts";
 import { type Builder, type IpMatch, type Match, type Place, Rule, type Target, emptyIpMatch } from "./rule.ts";
@@ -15,36 +16,6 @@ export interface RuleText {
   /** The chain to jump to; "" without one. */
   readonly jumpTo: string;
   readonly jumpWord: Word | null;
-}
-
-interface Address {
-  readonly address: number;
-  readonly mask: number;
-}
-
-/** `10.0.0.0/8`, `10.0.0.0/255.0.0.0`, `10/8`; bits behind the mask are cleared. Null when it is none of them. */
-export function parseAddress(text: string): Address | null {
-  const slash = text.indexOf("/");
-  const head = slash < 0 ? text : text.slice(0, slash);
-  const short = /^\d{1,3}(\.\d{1,3}){0,2}$/.test(head) && slash >= 0;
-  const address = parseIpv4(short ? head + ".0".repeat(4 - head.split(".").length) : head);
-  if (address === null) return null;
-  if (slash < 0) return { address, mask: 0xffffffff };
-  const tail = text.slice(slash + 1);
-  const mask = /^\d{1,2}$/.test(tail) && Number(tail) <= 32 ? maskOf(Number(tail)) : parseIpv4(tail);
-  return mask === null ? null : { address: (address & mask) >>> 0, mask };
-}
-
-/** `/24`, or `/255.0.255.0` for a mask with holes. */
-export function formatMask(mask: number): string {
-  const length = 32 - Math.clz32(~mask >>> 0) === 32 ? 0 : Math.clz32(~mask >>> 0);
-  return maskOf(length) === mask >>> 0 ? `/${length}` : `/${formatIpv4(mask)}`;
-}
-
-export interface Parsed {
-  readonly rules: RuleText[];
-  /** The words read so far; what follows is not the rule's. */
-  readonly cursor: Cursor;
 }
 
 const longNames: Readonly<Record<string, string>> = {

@@ -1,7 +1,10 @@
 // src/host/netfilter/iptables/targets.ts: all targets by name.
 
 import { type Builder, type Fail, Outcome, type Place, type Target } from "./rule.ts";
+import { mangleTargets } from "./target/mangle.ts";
+import { markTargets } from "./target/mark.ts";
 import { natTargets } from "./target/nat.ts";
+import { otherTargets } from "./target/other.ts";
 import { rejectTargets } from "./target/reject.ts";
 
 export type TargetMaker = (place: Place, fail: Fail) => Builder<Target>;
@@ -23,4 +26,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
   ...verdicts,
   ...natTargets,
   ...rejectTargets,
+  ...markTargets,
+  ...mangleTargets,
+  ...otherTargets,
 };

@@ -57,6 +57,7 @@ class Ports {
     if (!isSource && o.name !== "--dport" && o.name !== "--destination-port") return false;
     if ((isSource ? this.source : this.destination) !== anyPort) o.fail(`${o.name} may be given once`);
     const r = { ...portRange(o.value("a port or port:port"), o), inverted: o.invert };
+    if (r.inverted && r.min === 0 && r.max === 65535) o.fail(`${o.name}: '!' before all ports matches nothing`);
     if (isSource) this.source = r;
     else this.destination = r;
     this.given = true;

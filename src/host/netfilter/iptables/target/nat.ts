@@ -3,7 +3,7 @@
 import { formatIpv4, parseIpv4 } from "../../../../core/address.ts";
 import { NatFlag, type NatRange } from "../../host.ts";
 import { parsePort } from "../names.ts";
-import { formatMask, parseAddress } from "../parse.ts";
+import { formatMask, parseAddress } from "../address.ts";
 import { type Fail, type Outcome, type Place, type Target, hookBit } from "../rule.ts";
 import type { TargetMaker } from "../targets.ts";
 import type { Option } from "../words.ts";
@@ -166,7 +166,6 @@ const redirect: TargetMaker = (place, fail) => {
   };
 };
 
-/** The range is an object of each rule that is filled for each new connection: the address depends on the packet. */
 const netmap: TargetMaker = (place, fail) => {
   checkTable(place, "NETMAP", fail);
   let to = null as { address: number; mask: number } | null;
@@ -183,18 +182,15 @@ const netmap: TargetMaker = (place, fail) => {
       const { address, mask } = to;
       const { nat } = place.host.conntrack;
       const r = emptyRange();
-      r.flags = NatFlag.MapIps;
+      r.flags = NatFlag.MapIps | NatFlag.Netmap;
+      r.minAddr = (address & mask) >>> 0;
+      r.maxAddr = (address | ~mask) >>> 0;
       const { prerouting, output, input, postrouting } = hookBit;
       return {
-        text: `NETMAP --to ${formatIpv4(address)}${mask === 0xffffffff ? "" : formatMask(mask)}`,
+        text: `NETMAP --to ${formatIpv4(address)}${formatMask(mask)}`,
         tracks: true,
         hooks: prerouting | output | input | postrouting,
-        run(c) {
-          const isDst = ((prerouting | output) & (1 << c.hook)) !== 0;
-          const old = isDst ? c.dst : c.src;
-          r.minAddr = r.maxAddr = ((old & ~mask) | address) >>> 0;
-          return nat.setup(c.frame, isDst ? "dst" : "src", r) as number as Outcome;
-        },
+        run: (c) => nat.netmap(c.frame, r, c.hook) as number as Outcome,
       };
     },
   };
