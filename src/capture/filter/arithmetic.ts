@@ -33,7 +33,7 @@ export function compute(op: number, a: number, b: number): number | null {
   }
 }
 
-/** Code that leaves a value in A, the value where it is known, and what must hold before the code may run. */
+/** Code that leaves a value in A, the value of a literal, and what must hold before the code may run. */
 interface Value {
   readonly statements: Statement[];
   readonly constant: number | null;
@@ -92,9 +92,8 @@ export class Arithmetics {
         return { statements: [{ code: Op.LdLen, k: 0 }], constant: null, guard: null };
       case "negate": {
         const v = this.value(e.of);
-        if (v.constant !== null) return constant(-v.constant >>> 0, v.guard);
         v.statements.push({ code: Op.Neg, k: 0 });
-        return v;
+        return { ...v, constant: null };
       }
       case "load":
         return this.load(e);
@@ -124,9 +123,8 @@ export class Arithmetics {
     if (b.constant !== null) {
       if (b.constant === 0 && (op === Op.Div || op === Op.Mod)) throw new FilterError(e.at, "division by zero");
       if (b.constant > 31 && (op === Op.Lsh || op === Op.Rsh)) throw new FilterError(e.at, "shift by more than 31 bits");
-      if (a.constant !== null) return constant(compute(op, a.constant, b.constant)!, guard);
       a.statements.push({ code: op, k: b.constant });
-      return a;
+      return { statements: a.statements, constant: null, guard };
     }
     const statements = this.both(a, b, e.at);
     statements.push({ code: op | X, k: 0 });
@@ -161,14 +159,6 @@ export class Arithmetics {
     } else if (network.has(e.protocol)) own = links.protocol(e.protocol, e.at);
     else throw new FilterError(e.at, `'${e.protocol}[...]' cannot be read, expected ether, arp, ip, ip6, tcp, udp, icmp ...`);
     const guard = index.guard === null ? own : own === null ? index.guard : and(index.guard, own);
-    if (index.constant !== null) {
-      const at = (base + index.constant) >>> 0;
-      // so far out there is no packet byte: an indexed load keeps it from meaning Linux's ancillary data
-      const statements = at >= 0xfffff000
-        ? [{ code: Op.LdxImm, k: index.constant }, { code: Op.LdIndW | size, k: base }]
-        : [{ code: Op.LdW | size, k: at }];
-      return { statements, constant: null, guard };
-    }
     index.statements.push({ code: Op.Tax, k: 0 }, { code: Op.LdIndW | size, k: base });
     return { statements: index.statements, constant: null, guard };
   }

@@ -9,7 +9,7 @@ import { Links } from "./links.ts";
 import { etherProtocols, ipProtocols, service } from "./names.ts";
 import { optimize } from "./optimize.ts";
 import { parse } from "./parser.ts";
-import { OUTGOING, Op, PACKET_TYPE, type Program } from "./program.ts";
+import { MAX_INSTRUCTIONS, OUTGOING, Op, PACKET_TYPE, type Program } from "./program.ts";
 import type { Expression, Id, Qualifiers } from "./syntax.ts";
 
 export { LinkType } from "./links.ts";
@@ -219,7 +219,7 @@ class Compiler {
   ): Condition {
     const { links } = this;
     const p = links.payload;
-    const protocols = protocol === null ? [6, 17, 132] : [protocol];
+    const protocols = protocol === null ? [132, 6, 17] : [protocol];
     const over6 = (n: number): Condition => and(
       links.byteIs(p + 6, n),
       this.ends(q, () => compare([{ code: Op.LdH, k: p + 40 }]), () => compare([{ code: Op.LdH, k: p + 42 }])),
@@ -335,5 +335,9 @@ export function compileFilter(text: string, linkType: number, options: FilterOpt
   const graph = graphOf(expression === null ? null : compiler.condition(expression));
   if (options.optimize !== false) optimize(graph);
   if (graph.root === graph.reject) throw new FilterError(0, "no frame can match this expression");
-  return assemble(graph);
+  const program = assemble(graph);
+  if (program.length > MAX_INSTRUCTIONS) {
+    throw new FilterError(0, `makes ${program.length} instructions, expected at most ${MAX_INSTRUCTIONS}`);
+  }
+  return program;
 }

@@ -58,7 +58,7 @@ function build(condition: Condition, yes: Block, no: Block): Block {
   }
 }
 
-/** All blocks that the root reaches, every block before those that it jumps to, the ends last. */
+/** All blocks that the root reaches, every block before those that it jumps to. */
 export function order(graph: Graph): Block[] {
   // depth first, the false side first, so that reversed the true side follows its test
   const done = new Set<Block>();
@@ -79,8 +79,7 @@ export function order(graph: Graph): Block[] {
       stack.push({ block: next, step: 0 });
     }
   }
-  const inner = post.toReversed().filter((b) => b !== graph.accept && b !== graph.reject);
-  return [...inner, ...[graph.accept, graph.reject].filter((b) => seen.has(b))];
+  return post.toReversed();
 }
 
 /**

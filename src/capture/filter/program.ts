@@ -28,6 +28,8 @@ export const X = 0x08;
 
 /** Offset of an ancillary load of the packet's type (Linux's SKF_AD_OFF + SKF_AD_PKTTYPE). */
 export const PACKET_TYPE = 0xfffff004;
+/** The longest program that the core takes. */
+export const MAX_INSTRUCTIONS = 65536;
 /** Linux's PACKET_OUTGOING. */
 export const OUTGOING = 4;
 

@@ -33,7 +33,7 @@ const version = spawnSync("tcpdump", ["--version"], { encoding: "utf8" });
 // another libpcap may know more words and optimize differently
 const present = version.error === undefined && /libpcap version 1\.10\./.test(version.stdout + version.stderr);
 
-const pick = fc.constantFrom<string>;
+const pick = (...words: string[]): fc.Arbitrary<string> => fc.constantFrom(...words);
 const direction = pick("", "src ", "dst ", "src or dst ", "src and dst ");
 const ip4 = pick("10.0.0.1", "10.0.0.2", "192.168.1.2", "203.0.113.10", "224.0.0.5");
 const port = pick("80", "443", "53", "22", "1234", "http", "domain");
@@ -45,7 +45,7 @@ const arithmetic: fc.Arbitrary<string> = fc.letrec<{ a: string }>((tie) => ({
     pick("len", "ip[0]", "ip[8]", "ip[2:2]", "tcp[13]", "tcp[0:2]", "udp[2:2]", "ether[0]", "ether[12:2]", "ip6[6]", "icmp[0]", "arp[7]"),
     fc.tuple(tie("a"), pick("+", "-", "*", "&", "|", "^"), tie("a")).map(([x, op, y]) => `${x} ${op} ${y}`),
     // libpcap takes `ip[8] / ip[0]` for a division by zero: it looks at the first instruction of the right side
-    fc.tuple(tie("a"), pick("<<", ">>", "/", "%"), pick("1", "2", "7", "ip[8]", "len")).map(([x, op, y]) => `(${x}) ${op} ${y}`),
+    fc.tuple(tie("a"), pick("<<", ">>", "/", "%"), pick("1", "2", "7", "ip[8]", "len")).map(([x, op, y]) => `((${x}) ${op} ${y})`),
     tie("a").map((x) => `(${x})`),
     fc.tuple(pick("ip", "ether", "tcp"), tie("a")).map(([p, x]) => `${p}[${x} & 15]`),
   ),
