@@ -3,18 +3,37 @@
 // a compressed array over the first 24 bits (dir24.ts).
 
 import { alloc, release } from "./arena";
+import { DIR, dirBatch, dirBuild, dirBytes, dirFree, dirInit, dirLookup, dirUpdate } from "./dir24";
+import {
+  RIB, found, ribBytes, ribFree, ribGet, ribInit, ribMatch, ribNext, ribPut, ribRemove,
+} from "./fibrib";
 
 // A table's header, 64 bytes:
 //
-//     0      4       8      12         16          20       24         28
-//     | mode | count | list | capacity | (unused)  | found: prefix | length | value |
+//     0      4       8      12         16    20       24       28
+//     | mode | count | list | capacity | rib | prefix | length | value |
+//                                            ` what fibNext found      `
+const MODE: usize = 0;
 const COUNT: usize = 4;
 const LIST: usize = 8;
 const CAPACITY: usize = 12;
+/** Of a long table: its rib, and behind that the fast structure. */
+const LONG: usize = 16;
 const FOUND_PREFIX: usize = 20;
 const FOUND_LENGTH: usize = 24;
 const FOUND_VALUE: usize = 28;
 const HEADER: u32 = 64;
+
+const SHORT_MODE: u32 = 0;
+const FAST_MODE: u32 = 1;
+/** Long, and no memory for the fast structure: the rib alone answers. */
+const SLOW_MODE: u32 = 2;
+
+/** A table becomes long above, and short below, so many prefixes. */
+const LONG_ABOVE: u32 = 2048;
+const SHORT_BELOW: u32 = 512;
+/** So many new prefixes at once are worth building the fast structure anew. */
+const BULK: u32 = 4096;
 
 // An entry of the list, 16 bytes, in order of (prefix, length):
 //
@@ -60,6 +79,7 @@ export function fibNew(): usize {
 export function fibFree(t: usize): void {
   const list = load<u32>(t, LIST);
   if (list != 0) release(list, load<u32>(t, CAPACITY) << ENTRY_SHIFT);
+  if (load<u32>(t, MODE) != SHORT_MODE) freeLong(t);
   release(t, HEADER);
 }
 
@@ -70,7 +90,79 @@ export function fibCount(t: usize): u32 {
 
 /** Bytes that the table holds. */
 export function fibBytes(t: usize): u32 {
-  return HEADER + (load<u32>(t, CAPACITY) << ENTRY_SHIFT);
+  const bytes = HEADER + (load<u32>(t, CAPACITY) << ENTRY_SHIFT);
+  if (load<u32>(t, MODE) == SHORT_MODE) return bytes;
+  return bytes + RIB + DIR + ribBytes(load<u32>(t, LONG)) + fibFastBytes(t);
+}
+
+/** Bytes of those that lookups touch in a long table. */
+export function fibFastBytes(t: usize): u32 {
+  return load<u32>(t, MODE) == FAST_MODE ? dirBytes(dirOf(t)) : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function dirOf(t: usize): usize {
+  return load<u32>(t, LONG) + RIB;
+}
+
+function freeLong(t: usize): void {
+  const rib = load<u32>(t, LONG);
+  if (load<u32>(t, MODE) == FAST_MODE) dirFree(dirOf(t));
+  ribFree(rib);
+  release(rib, RIB + DIR);
+  store<u32>(t, 0, LONG);
+  store<u32>(t, SHORT_MODE, MODE);
+}
+
+/** The list becomes a rib with its fast structure; without the memory for that it stays a list. */
+function lengthen(t: usize): void {
+  const rib = alloc(RIB + DIR);
+  if (rib == 0) return;
+  if (!ribInit(rib)) return release(rib, RIB + DIR);
+  const list = load<u32>(t, LIST);
+  const count: i32 = load<u32>(t, COUNT);
+  let good = dirInit(rib + RIB);
+  store<u32>(t, <u32>rib, LONG);
+  store<u32>(t, good ? FAST_MODE : SLOW_MODE, MODE);
+  for (let i = 0; good && i < count; i++) {
+    const e = entry(list, i);
+    const key = load<u64>(e);
+    good = ribPut(rib, <u32>(key >> 8), <u32>key & 63, load<u32>(e, VALUE)) >= 0;
+  }
+  if (!good || !dirBuild(rib + RIB, rib, 1, 0, 0)) return freeLong(t);
+  release(list, load<u32>(t, CAPACITY) << ENTRY_SHIFT);
+  store<u32>(t, 0, LIST);
+  store<u32>(t, 0, CAPACITY);
+}
+
+/** The rib becomes a list again. */
+function shorten(t: usize): void {
+  const rib = load<u32>(t, LONG);
+  const count = load<u32>(t, COUNT);
+  let capacity = FIRST_CAPACITY;
+  while (capacity < count) capacity *= 2;
+  const list = alloc(capacity << ENTRY_SHIFT);
+  if (list == 0) return;
+  let len: i32 = -1;
+  let at = list;
+  while (ribNext(rib, load<u32>(found), len)) {
+    len = load<u32>(found, 4);
+    store<u64>(at, keyOf(load<u32>(found), len));
+    store<u32>(at, load<u32>(found, 8), VALUE);
+    at += 16;
+  }
+  freeLong(t);
+  store<u32>(t, <u32>list, LIST);
+  store<u32>(t, capacity, CAPACITY);
+  link(t, 0);
+}
+
+/** A prefix of the rib changed. Without memory for that the fast structure is given up. */
+function refresh(t: usize, prefix: u32, len: u32): void {
+  if (load<u32>(t, MODE) != FAST_MODE || dirUpdate(dirOf(t), load<u32>(t, LONG), prefix, len)) return;
+  dirFree(dirOf(t));
+  store<u32>(t, SLOW_MODE, MODE);
 }
 
 /** Index of the first entry whose key is above `key`. */
@@ -158,6 +250,11 @@ function shrink(t: usize): void {
 /** Adds the prefix (bits behind its length are ignored), or gives it a new value. False: bad words, or no memory. */
 export function fibAdd(t: usize, prefix: u32, len: u32, value: u32): bool {
   if (len > 32 || value == 0 || value > MAX_VALUE) return false;
+  if (load<u32>(t, MODE) != SHORT_MODE) {
+    if (!put(t, prefix & maskOf(len), len, value)) return false;
+    refresh(t, prefix & maskOf(len), len);
+    return true;
+  }
   const key = keyOf(prefix, len);
   const at = exact(t, key);
   if (at >= 0) {
@@ -173,13 +270,57 @@ export function fibAdd(t: usize, prefix: u32, len: u32, value: u32): bool {
   store<u64>(e, key);
   store<u32>(e, value, VALUE);
   store<u32>(t, count + 1, COUNT);
-  link(t, i);
+  if (<u32>count >= LONG_ABOVE && ((<u32>count & (LONG_ABOVE - 1)) == 0)) lengthen(t);
+  if (load<u32>(t, MODE) == SHORT_MODE) link(t, i);
   return true;
+}
+
+/** Into the rib alone. */
+function put(t: usize, prefix: u32, len: u32, value: u32): bool {
+  const old = ribPut(load<u32>(t, LONG), prefix, len, value);
+  if (old == 0) store<u32>(t, load<u32>(t, COUNT) + 1, COUNT);
+  return old >= 0;
+}
+
+/**
+ * Adds or replaces `count` prefixes at once, each three words at `entries`: prefix, length, value. Answers how many:
+ * fewer when one is bad or memory is used up.
+ */
+export function fibLoad(t: usize, entries: usize, count: u32): u32 {
+  let i: u32 = 0;
+  while (i < count && (count - i < BULK || load<u32>(t, MODE) != FAST_MODE)) {
+    const e = entries + i * 12;
+    if (!fibAdd(t, load<u32>(e), load<u32>(e, 4), load<u32>(e, 8))) return i;
+    i++;
+  }
+  if (i == count) return i;
+  const rib = load<u32>(t, LONG);
+  for (; i < count; i++) {
+    const e = entries + i * 12;
+    const len = load<u32>(e, 4);
+    const value = load<u32>(e, 8);
+    if (len > 32 || value == 0 || value > MAX_VALUE || !put(t, load<u32>(e) & maskOf(len), len, value)) break;
+  }
+  dirFree(dirOf(t));
+  if (!dirInit(dirOf(t))) store<u32>(t, SLOW_MODE, MODE);
+  else if (!dirBuild(dirOf(t), rib, 1, 0, 0)) {
+    dirFree(dirOf(t));
+    store<u32>(t, SLOW_MODE, MODE);
+  }
+  return i;
 }
 
 /** Takes the prefix out; answers the value that it had, 0 when it was not there. */
 export function fibDel(t: usize, prefix: u32, len: u32): u32 {
   if (len > 32) return 0;
+  if (load<u32>(t, MODE) != SHORT_MODE) {
+    const old = ribRemove(load<u32>(t, LONG), prefix & maskOf(len), len);
+    if (old == 0) return 0;
+    store<u32>(t, load<u32>(t, COUNT) - 1, COUNT);
+    if (load<u32>(t, COUNT) < SHORT_BELOW) shorten(t);
+    if (load<u32>(t, MODE) != SHORT_MODE) refresh(t, prefix & maskOf(len), len);
+    return old;
+  }
   const i = exact(t, keyOf(prefix, len));
   if (i < 0) return 0;
   const list = load<u32>(t, LIST);
@@ -196,24 +337,34 @@ export function fibDel(t: usize, prefix: u32, len: u32): u32 {
 /** The value of exactly this prefix, 0 when it is not there. */
 export function fibGet(t: usize, prefix: u32, len: u32): u32 {
   if (len > 32) return 0;
+  if (load<u32>(t, MODE) != SHORT_MODE) return ribGet(load<u32>(t, LONG), prefix & maskOf(len), len);
   const i = exact(t, keyOf(prefix, len));
   return i < 0 ? 0 : load<u32>(entry(load<u32>(t, LIST), i), VALUE);
 }
 
 /** The value of the longest prefix that covers the address, 0 for none. */
 export function fibLookup(t: usize, address: u32): u32 {
+  const mode = load<u32>(t, MODE);
+  if (mode == FAST_MODE) return dirLookup(dirOf(t), address);
+  if (mode == SLOW_MODE) {
+    const len = ribMatch(load<u32>(t, LONG), address, 32);
+    return len < 0 ? 0 : fibGet(t, address, len);
+  }
   const i = longest(t, address, 32);
   return i < 0 ? 0 : load<u32>(entry(load<u32>(t, LIST), i), VALUE);
 }
 
 /** Length of the longest prefix of at most `max` bits that covers the address, -1 for none. */
 export function fibMatch(t: usize, address: u32, max: u32): i32 {
+  if (max > 32) return -1;
+  if (load<u32>(t, MODE) != SHORT_MODE) return ribMatch(load<u32>(t, LONG), address, max);
   const i = longest(t, address, max);
   return i < 0 ? -1 : <i32>(load<u64>(entry(load<u32>(t, LIST), i)) & 63);
 }
 
 /** Looks `count` addresses up: u32 keys in the machine's order at `keys`, values to `out`. */
 export function fibBatch(t: usize, keys: usize, out: usize, count: u32): void {
+  if (load<u32>(t, MODE) == FAST_MODE) return dirBatch(dirOf(t), keys, out, count);
   for (let i: u32 = 0; i < count; i++) store<u32>(out + (i << 2), fibLookup(t, load<u32>(keys + (i << 2))));
 }
 
@@ -222,6 +373,11 @@ export function fibBatch(t: usize, keys: usize, out: usize, count: u32): void {
  * Its parts are at `fibFound`; false at the end.
  */
 export function fibNext(t: usize, prefix: u32, len: i32): bool {
+  if (load<u32>(t, MODE) != SHORT_MODE) {
+    if (!ribNext(load<u32>(t, LONG), len < 0 ? 0 : prefix & maskOf(len), len)) return false;
+    memory.copy(t + FOUND_PREFIX, found, 12);
+    return true;
+  }
   const i: i32 = len < 0 ? 0 : above(t, keyOf(prefix, len));
   if (i >= <i32>load<u32>(t, COUNT)) return false;
   const e = entry(load<u32>(t, LIST), i);

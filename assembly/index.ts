@@ -54,6 +54,7 @@ export {
   put32 as dnsPut32, putBytes as dnsPutBytes, putName as dnsPutName,
 } from "./wire/dnswriter";
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
+export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
 export { dissect } from "./dissect";
 export {
   etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
@@ -68,8 +69,10 @@ export {
   init as httpInit, setAnswers as httpSetAnswers, feed as httpFeed, isIdle as httpIsIdle, finish as httpFinish,
 } from "./wire/http";
 export {
-  fibNew, fibFree, fibCount, fibBytes, fibAdd, fibDel, fibGet, fibLookup, fibMatch, fibBatch, fibNext, fibFound,
+  fibNew, fibFree, fibCount, fibBytes, fibFastBytes, fibAdd, fibDel, fibLoad, fibGet, fibLookup, fibMatch, fibBatch,
+  fibNext, fibFound,
 } from "./fib";
+export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
 export {
   tableCreate as ctTableCreate, find as ctFind, confirm as ctConfirm, kill as ctKill, put as ctPut, hold as ctHold,
   reset as ctReset, attachRelated as ctAttachRelated, collect as ctCollect, flush as ctFlush, nextEntry as ctNextEntry,
@@ -80,5 +83,3 @@ export { track as ctTrack, notrack as ctNotrack } from "./conntrackin";
 export {
   step as natStep, setup as natSetup, setupNull as natSetupNull, bound as natBound, packet as natPacket,
 } from "./nat";
-export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
-export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
