@@ -68,6 +68,8 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
   file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.load(n)));
   file.fdb?.forEach((e, i) => text.within(at("fdb", i), () => loadFdb(ns, e)));
   file.nat_choices?.forEach((c, i) => text.within(at("nat_choices", i), () => ns.conntrack.nat.addChoice(c)));
+  // the two backends differ on cut headers; a lab whose rules iptables-legacy wrote says so in its head comment
+  if (/\biptables-legacy\b/.test(text.headComment)) ns.iptables.backend = "legacy";
   if (file.iptables !== undefined) text.within(at("iptables"), () => ns.iptables.load(file.iptables!));
   if (file.nftables !== undefined) text.within(at("nftables"), () => ns.nft.load(file.nftables!));
   file.listen?.forEach((l, i) =>

@@ -28,6 +28,12 @@ export class LabText {
     private readonly text: string,
   ) {}
 
+  /** The comment lines before the first key. */
+  get headComment(): string {
+    const head = /^(\s*#[^\n]*\n|\s*\n)*/.exec(this.text);
+    return head === null ? "" : head[0];
+  }
+
   /** Reads YAML (or JSON); throws `LabError`. `name` is what errors call the file. */
   static read(name: string, text: string): LabText {
     const lines = new LineCounter();
