@@ -93,6 +93,4 @@ export interface FirewallHost extends Owner {
   ipLocalOut(frame: Frame, route: Route): void;
   routeMtu(route: Route): number;
   count(why: Drop): void;
-  /** Sends a reset back through the bridge port that `about` came by; takes `reply` only. */
-  bridgedReset?(reply: Frame, about: Frame): void;
 }

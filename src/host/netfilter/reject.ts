@@ -8,6 +8,8 @@ import type { FirewallHost } from "./host.ts";
 
 const ICMP_UNREACHABLE = 3;
 const RST_LEN = 40;
+const MAC_LEN = 6;
+const TYPE_IPV4 = 0x0800;
 
 export class Reject {
   private readonly flow = new Flow();
@@ -37,12 +39,6 @@ export class Reject {
     const reply = x.tcpReset(frame, 0, host.sysctl.get("net.ipv4.ip_default_ttl"), 0, to, 0);
     if (reply === 0) return host.count(Drop.NoBuffer);
     if (host.sysctl.get("net.ipv4.fwmark_reflect") !== 0) u32[(reply + Pkt.Mark) >> 2] = u32[(frame + Pkt.Mark) >> 2]!;
-    // a bridged packet is answered through the port that it came by, with the destination's own MAC address
-    if ((u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Bridged) !== 0 && host.bridgedReset !== undefined) {
-      host.conntrack.attach(reply, frame);
-      host.bridgedReset(reply, frame);
-      return;
-    }
     const flow = this.flow;
     flow.clear();
     flow.dst = to;
@@ -51,8 +47,15 @@ export class Reject {
     flow.mark = u32[(reply + Pkt.Mark) >> 2]!;
     const route = host.fib.routeOutput(flow);
     if (route === null || route.dev === null || RST_LEN > host.routeMtu(route)) return x.packetFree(reply);
-    host.conntrack.attach(reply, frame);
     if (host.world.tracer !== null) host.trace("originate", null, reply, "tcp reset");
+    // what came over a bridge port is answered through it, in the name of its Ethernet destination
+    const port = host.byIndex[u32[(frame + Pkt.PhysIn) >> 2]!];
+    const mac = u32[(frame + Pkt.Mac) >> 2]!;
+    if (port !== undefined && mac !== 0) {
+      x.etherPush(reply, mac + MAC_LEN, mac, TYPE_IPV4);
+      return port.transmit(reply);
+    }
+    host.conntrack.attach(reply, frame);
     host.ipLocalOut(reply, route);
   }
 }
