@@ -142,7 +142,8 @@ export class Arithmetics {
       const guard = index.guard === null ? own : and(index.guard, own);
       const header: Statement = { code: Op.LdxMsh, k: links.payload };
       if (index.constant !== null) {
-        return { statements: [header, { code: Op.LdIndW | size, k: (links.payload + index.constant) >>> 0 }], constant: null, guard };
+        const field: Statement = { code: Op.LdIndW | size, k: (links.payload + index.constant) >>> 0 };
+        return { statements: [header, field], constant: null, guard };
       }
       const { statements } = index;
       statements.push(
@@ -157,7 +158,7 @@ export class Arithmetics {
       base += 40;
       own = and(links.protocol("ip6", e.at), links.byteIs(links.payload + 6, 58));
     } else if (network.has(e.protocol)) own = links.protocol(e.protocol, e.at);
-    else throw new FilterError(e.at, `'${e.protocol}[...]' cannot be read, expected ether, arp, ip, ip6, tcp, udp, icmp ...`);
+    else throw new FilterError(e.at, `'${e.protocol}[...]' cannot be read, expected ether, ip, ip6, tcp, udp, icmp ...`);
     const guard = index.guard === null ? own : own === null ? index.guard : and(index.guard, own);
     index.statements.push({ code: Op.Tax, k: 0 }, { code: Op.LdIndW | size, k: base });
     return { statements: index.statements, constant: null, guard };

@@ -86,7 +86,7 @@ class Compiler {
   private outbound(at: number, name: string): Condition {
     if (this.links.isSll) return test([{ code: Op.LdH, k: 0 }], Op.Jeq, OUTGOING);
     if (this.links.isSll2) return test([{ code: Op.LdB, k: 10 }], Op.Jeq, OUTGOING);
-    if (this.options.direction !== true) throw new FilterError(at, `'${name}': the direction of these frames is not known`);
+    if (this.options.direction !== true) throw new FilterError(at, `'${name}': the frames' direction is not known`);
     return test([{ code: Op.LdH, k: PACKET_TYPE }], Op.Jeq, OUTGOING);
   }
 
@@ -100,7 +100,7 @@ class Compiler {
         if (!multicast) return links.macAt(DST.mac, [255, 255, 255, 255, 255, 255]);
         return test([{ code: Op.LdB, k: links.header }], Op.Jset, 1);
       case "ip":
-        if (!multicast) throw new FilterError(at, "'ip broadcast' needs the network's mask, which a capture does not tell");
+        if (!multicast) throw new FilterError(at, "'ip broadcast' needs the network's mask, which is not known");
         return and(links.linkType(0x0800, at), test([{ code: Op.LdB, k: links.payload + 16 }], Op.Jge, 224));
       case "ip6":
         if (multicast) return and(links.linkType(0x86dd, at), links.byteIs(links.payload + 24, 255));
@@ -248,7 +248,7 @@ class Compiler {
 
   private mac(q: Qualifiers, id: Id & { kind: "mac" | "name" }): Condition {
     if (q.protocol !== "ether" || (q.kind !== null && q.kind !== "host")) {
-      throw new FilterError(id.at, `MAC address '${id.text}', expected 'ether host', 'ether src' or 'ether dst' in front of it`);
+      throw new FilterError(id.at, `MAC address '${id.text}', expected 'ether host', 'ether src' ... in front of it`);
     }
     if (!this.links.hasMac) throw new FilterError(id.at, "MAC addresses need Ethernet");
     const bytes = mac(id.text);
@@ -304,7 +304,9 @@ class Compiler {
     this.notAnAddressOf(q, id);
     const bits = id.bits ?? 128;
     if (bits > 128) throw new FilterError(id.at, `prefix length ${bits}, expected at most 128`);
-    if (bits !== 128 && q.kind !== "net") throw new FilterError(id.at, `a mask behind 'host', expected 'net ${id.text} ...'`);
+    if (bits !== 128 && q.kind !== "net") {
+      throw new FilterError(id.at, `a mask behind 'host', expected 'net ${id.text} ...'`);
+    }
     const value = ipv6(id.text, id.at);
     const mask = [0, 32, 64, 96].map((from) => {
       const n = Math.min(32, Math.max(0, bits - from));

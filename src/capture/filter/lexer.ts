@@ -42,7 +42,8 @@ const QUAD = new RegExp(`${n}(?:\\.${n}){1,3}`, "y");
 const b = "[0-9A-Fa-f]{1,2}";
 const BOGUS_MAC = new RegExp(`${b}:+(?:${b}:+)+`, "y");
 const MACS = [
-  `${b}(?::${b}){5}`, `${b}(?:-${b}){5}`, `${b}(?:\\.${b}){5}`, "[0-9A-Fa-f]{4}(?:\\.[0-9A-Fa-f]{4}){2}", "[0-9A-Fa-f]{12}",
+  `${b}(?::${b}){5}`, `${b}(?:-${b}){5}`, `${b}(?:\\.${b}){5}`,
+  "[0-9A-Fa-f]{4}(?:\\.[0-9A-Fa-f]{4}){2}", "[0-9A-Fa-f]{12}",
 ].map((r) => new RegExp(r, "y"));
 const OPERATOR = />=|<=|!=|==|<<|>>|&&|\|\||[-+*/%:[\]!<>()&|^=]/y;
 
@@ -56,7 +57,8 @@ const IPV6S: RegExp[] = [];
   for (let left = 0; left <= 7; left++) {
     for (let right = 0; left + right <= 7; right++) {
       IPV6S.push(new RegExp(`${groups(left)}::${groups(right)}`, "y"));
-      if (left + right <= 5) IPV6S.push(new RegExp(`${groups(left)}::${groups(right)}${right > 0 ? ":" : ""}${quad}`, "y"));
+      const tail = right > 0 ? `${groups(right)}:${quad}` : quad;
+      if (left + right <= 5) IPV6S.push(new RegExp(`${groups(left)}::${tail}`, "y"));
     }
   }
 }

@@ -55,7 +55,9 @@ export class Links {
       case LinkType.Sll: [this.link, this.type, this.body] = ["sll", 14, 16]; break;
       case LinkType.Sll2: [this.link, this.type, this.body] = ["sll2", 0, 20]; break;
       default:
-        throw new Error(`filter: link type ${linkType} is not supported, expected 1 (Ethernet), 101 (raw IP), 113 or 276 (Linux cooked)`);
+        throw new Error(
+          `filter: link type ${linkType} is not supported, expected 1 (Ethernet), 101 (raw IP), 113 or 276 (Linux cooked)`,
+        );
     }
   }
 
@@ -153,7 +155,8 @@ export class Links {
     const transport = overIp.get(name);
     if (transport !== undefined) {
       const [number, over] = transport;
-      return over === "both" ? this.ipProtocol(number, at) : over === "ip" ? this.ipv4Protocol(number, at) : this.ipv6Protocol(number, at);
+      if (over === "both") return this.ipProtocol(number, at);
+      return over === "ip" ? this.ipv4Protocol(number, at) : this.ipv6Protocol(number, at);
     }
     const osi = overIso.get(name);
     if (osi !== undefined) return this.isoProtocol(osi, at);
@@ -201,7 +204,8 @@ export class Links {
   /** A MAC address in the link header. */
   macAt(offset: number, bytes: readonly number[]): Condition {
     const word = (bytes[2]! * 256 + bytes[3]!) * 65536 + bytes[4]! * 256 + bytes[5]!;
-    return and(this.wordIs(this.header + offset + 2, word), this.halfIs(this.header + offset, bytes[0]! * 256 + bytes[1]!));
+    const at = this.header + offset;
+    return and(this.wordIs(at + 2, word), this.halfIs(at, bytes[0]! * 256 + bytes[1]!));
   }
 
   get hasMac(): boolean {

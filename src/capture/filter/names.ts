@@ -61,7 +61,8 @@ const table: Record<string, readonly [number, number]> = {
   l2tp: [1701, udp], radius: [1812, tcp | udp], "radius-acct": [1813, tcp | udp], nfs: [2049, tcp | udp],
   "iscsi-target": [3260, tcp], mysql: [3306, tcp], "ms-wbt-server": [3389, tcp], svn: [3690, tcp], epmd: [4369, tcp],
   "ipsec-nat-t": [4500, udp], sip: [5060, tcp | udp], "sip-tls": [5061, tcp | udp], "xmpp-client": [5222, tcp],
-  "xmpp-server": [5269, tcp], mdns: [5353, udp], postgresql: [5432, tcp], postgres: [5432, tcp], amqps: [5671, tcp], amqp: [5672, tcp],
+  "xmpp-server": [5269, tcp], mdns: [5353, udp], postgresql: [5432, tcp], postgres: [5432, tcp], amqps: [5671, tcp],
+  amqp: [5672, tcp],
   x11: [6000, tcp], redis: [6379, tcp], ircd: [6667, tcp], "http-alt": [8080, tcp], webcache: [8080, tcp],
   git: [9418, tcp], webmin: [10000, tcp], "zabbix-agent": [10050, tcp],
 };

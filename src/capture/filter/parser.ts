@@ -122,7 +122,9 @@ class Parser {
   }
 
   private qualified(id: Id, inherited: Inherited, at: number): Found & { type: "boolean" } {
-    if (inherited === null) throw new FilterError(at, "an id without a qualifier, expected 'host', 'net', 'port' ... in front of it");
+    if (inherited === null) {
+      throw new FilterError(at, "an id without a qualifier, expected 'host', 'net', 'port' ... in front of it");
+    }
     return { type: "boolean", id: true, expression: { kind: "id", qualifiers: inherited, id }, inherited };
   }
 
@@ -357,7 +359,9 @@ class Parser {
   private direction(): Direction | null {
     const first = this.peek();
     if (first.kind !== "keyword") return null;
-    if (/^(addr(ess)?[1-4]|ra|ta)$/.test(first.text)) throw new FilterError(first.at, `'${first.text}': 802.11 is not supported`);
+    if (/^(addr(ess)?[1-4]|ra|ta)$/.test(first.text)) {
+      throw new FilterError(first.at, `'${first.text}': 802.11 is not supported`);
+    }
     if (first.text !== "src" && first.text !== "dst") return null;
     this.take();
     if (!this.is("and") && !this.is("or")) return first.text;

@@ -141,6 +141,8 @@ export function unloadFilter(filter: LoadedFilter): void {
  * True when the filter accepts the `capLen` bytes at `address` of a frame that had `wireLen` bytes on the wire.
  * `outgoing` is the frame's direction, which only filters compiled with `direction` look at.
  */
-export function matches(filter: LoadedFilter, address: number, capLen: number, wireLen: number, outgoing = false): boolean {
+export function matches(
+  filter: LoadedFilter, address: number, capLen: number, wireLen: number, outgoing = false,
+): boolean {
   return filter.core.x.bpfRun(filter.address, address, capLen, wireLen, outgoing ? OUTGOING : 0) !== 0;
 }

@@ -1,4 +1,5 @@
-// src/capture/filter/syntax.ts: what the parser makes of a filter.
+// src/capture/filter/syntax.ts: what the parser makes of a filter. Read-only to everybody else; `at` is an offset in the
+// text, for errors.
 
 export type Direction = "src" | "dst" | "or" | "and";
 export type Kind = "host" | "net" | "port" | "portrange" | "proto" | "protochain" | "gateway";
@@ -12,23 +13,23 @@ export interface Qualifiers {
 
 /** What qualifiers qualify. */
 export type Id =
-  | { readonly kind: "number"; readonly at: number; readonly value: number }
-  | { readonly kind: "ipv4" | "ipv6"; readonly at: number; readonly text: string; readonly bits: number | null; readonly mask: string | null }
-  | { readonly kind: "mac" | "name"; readonly at: number; readonly text: string };
+  | { kind: "number"; at: number; value: number }
+  | { kind: "ipv4" | "ipv6"; at: number; text: string; bits: number | null; mask: string | null }
+  | { kind: "mac" | "name"; at: number; text: string };
 
 export type Arithmetic =
-  | { readonly kind: "number"; readonly at: number; readonly value: number }
-  | { readonly kind: "len"; readonly at: number }
-  | { readonly kind: "load"; readonly at: number; readonly protocol: string; readonly index: Arithmetic; readonly size: number }
-  | { readonly kind: "negate"; readonly at: number; readonly of: Arithmetic }
-  | { readonly kind: "binary"; readonly at: number; readonly op: string; readonly left: Arithmetic; readonly right: Arithmetic };
+  | { kind: "number"; at: number; value: number }
+  | { kind: "len"; at: number }
+  | { kind: "load"; at: number; protocol: string; index: Arithmetic; size: number }
+  | { kind: "negate"; at: number; of: Arithmetic }
+  | { kind: "binary"; at: number; op: string; left: Arithmetic; right: Arithmetic };
 
 export type Expression =
-  | { readonly kind: "and" | "or"; readonly left: Expression; readonly right: Expression }
-  | { readonly kind: "not"; readonly of: Expression }
-  | { readonly kind: "id"; readonly qualifiers: Qualifiers; readonly id: Id }
-  | { readonly kind: "protocol"; readonly at: number; readonly name: string }
-  | { readonly kind: "relation"; readonly at: number; readonly op: string; readonly left: Arithmetic; readonly right: Arithmetic }
-  | { readonly kind: "cast"; readonly at: number; readonly protocol: string | null; readonly multicast: boolean }
+  | { kind: "and" | "or"; left: Expression; right: Expression }
+  | { kind: "not"; of: Expression }
+  | { kind: "id"; qualifiers: Qualifiers; id: Id }
+  | { kind: "protocol"; at: number; name: string }
+  | { kind: "relation"; at: number; op: string; left: Arithmetic; right: Arithmetic }
+  | { kind: "cast"; at: number; protocol: string | null; multicast: boolean }
   /** vlan, mpls, pppoes (with a number or null), pppoed, less, greater, inbound, outbound, ifindex. */
-  | { readonly kind: "special"; readonly at: number; readonly name: string; readonly value: number | null };
+  | { kind: "special"; at: number; name: string; value: number | null };

@@ -77,9 +77,9 @@ function reads(s: Statement): number {
 }
 
 /**
- * Runs a block over value numbers. With `alter`, drops statements that change nothing, and folds constants. Without, what
- * is computed is not known even where it could be: libpcap moves jumps before it computes, and so the verdict on frames
- * that are cut short is the same.
+ * Runs a block over value numbers. With `alter`, drops statements that change nothing, and folds constants. Without,
+ * what is computed is not known even where it could be: libpcap moves jumps before it computes, and so the verdict on
+ * frames that are cut short is the same.
  */
 function runBlock(b: Block, state: number[], values: Values, alter: boolean): boolean {
   let changed = false;
@@ -173,7 +173,7 @@ function operation(op: number, a: number, right: number, values: Values): number
       if (v !== null) return values.constant(v);
     }
     // what leaves A as it is, and what leaves nothing of it
-    if (y === 0 && (op === Op.Add || op === Op.Sub || op === Op.Or || op === Op.Xor || op === Op.Lsh || op === Op.Rsh)) return a;
+    if (y === 0 && op !== Op.Mul && op !== Op.And && op !== Op.Div && op !== Op.Mod) return a;
     if (y === 1 && (op === Op.Mul || op === Op.Div) || y === 0xffffffff && op === Op.And) return a;
     if (y === 0 && (op === Op.Mul || op === Op.And)) return values.constant(0);
   }
