@@ -14,6 +14,7 @@ import { Hook } from "./netfilter/hooks.ts";
 
 const ETHERNET = 14;
 const TAG = 4;
+const ADDRESS = 6;
 const TYPE_IPV4 = 0x0800;
 const TYPE_VLAN = 0x8100;
 const DF = 0x4000;
@@ -223,6 +224,22 @@ export class BridgeHooks implements BridgeNetfilter {
     this.ns.drop(frame, why, port.dev);
     return false;
   }
+}
+
+/**
+ * A TCP reset about a packet that a bridge brought: out of the port that it came by, with the addresses of its Ethernet
+ * header exchanged, past routes and hooks (nf_send_reset). Takes the answer, `Data` at its IP header.
+ */
+export function bridgedReset(ns: Namespace, reply: Frame, about: Frame): void {
+  const { core, x } = ns.world;
+  const { u32 } = core;
+  const dev = ns.byIndex[u32[(about + Pkt.PhysIn) >> 2]!];
+  const old = u32[(about + Pkt.Mac) >> 2]!;
+  if (dev === undefined || old === 0) return x.packetFree(reply);
+  const eth = x.packetPush(reply, ETHERNET);
+  x.ethEmit(eth, old + ADDRESS, old, TYPE_IPV4);
+  u32[(reply + Pkt.Mac) >> 2] = eth;
+  dev.transmit(reply);
 }
 
 /** What stands for a route on a bridged frame (the bridge's fake_rtable). */

@@ -7,7 +7,7 @@ import { Bridge } from "../device/bridge.ts";
 import { Interface, type Owner } from "../link/interface.ts";
 import type { TraceKind } from "../link/trace.ts";
 import type { World } from "../link/world.ts";
-import { BridgeHooks } from "./brnetfilter.ts";
+import { BridgeHooks, bridgedReset } from "./brnetfilter.ts";
 import { Conntrack } from "./conntrack/conntrack.ts";
 import { Fib } from "./fib/fib.ts";
 import { type Route, RouteType } from "./fib/route.ts";
@@ -175,6 +175,11 @@ export class Namespace implements Owner {
 
   icmpSend(frame: Frame, type: number, code: number, info: number): void {
     this.icmp.send(frame, type, code, info);
+  }
+
+  /** A reset about a bridged packet, `Data` at its IPv4 header; takes it. */
+  bridgedReset(reply: Frame, about: Frame): void {
+    bridgedReset(this, reply, about);
   }
 
   /** A packet made here, `Data` at its IPv4 header; takes it. */

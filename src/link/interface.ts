@@ -3,6 +3,7 @@
 import { Drop } from "../../assembly/drop.ts";
 import { Pkt } from "../../assembly/layout.ts";
 import type { Frame } from "../core/core.ts";
+import { scrub } from "./scrub.ts";
 import type { Node, World } from "./world.ts";
 import type { TraceKind } from "./trace.ts";
 
@@ -83,7 +84,9 @@ export class Interface implements Node {
     if (this.tap !== null) this.tap(this, frame, true);
     if (tracer !== null) this.owner.trace("transmit", this, frame, "");
     if (this.xmit !== null) this.xmit(frame);
-    else if (this.peer !== null) this.owner.world.backlog.push(this.peer, this.peerPort, frame);
-    else core.x.packetFree(frame);
+    else if (this.peer !== null) {
+      scrub(core, frame, !(this.peer instanceof Interface && this.peer.owner === this.owner));
+      this.owner.world.backlog.push(this.peer, this.peerPort, frame);
+    } else core.x.packetFree(frame);
   }
 }

@@ -21,7 +21,9 @@ export class Input {
     if (u32[(frame + Pkt.Type) >> 2] === PktType.OtherHost) return ns.drop(frame, Drop.OtherHost, dev);
     const bad = ns.world.x.ipReceive(frame);
     if (bad !== Drop.None) return ns.drop(frame, bad, dev);
-    if (!ns.hooks.run(Hook.Prerouting, frame, dev, null)) return;
+    // what came up from a bridge with br_netfilter was at this hook already (ip_sabotage_in)
+    const bridged = (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Bridged) !== 0;
+    if (!bridged && !ns.hooks.run(Hook.Prerouting, frame, dev, null)) return;
     this.finish(dev, frame);
   }
 
