@@ -138,8 +138,8 @@ export class Arithmetics {
     const { links } = this;
     const size = e.size === 1 ? 0x10 : e.size === 2 ? 0x08 : 0;
     if (overIpv4.has(e.protocol)) {
-      const own = and(links.protocol("ip", e.at), and(links.protocol(e.protocol, e.at), links.firstFragment()));
-      const guard = index.guard === null ? own : and(index.guard, own);
+      const own = and(links.protocol(e.protocol, e.at), links.firstFragment());
+      const guard = and(links.protocol("ip", e.at), index.guard === null ? own : and(index.guard, own));
       const header: Statement = { code: Op.LdxMsh, k: links.payload };
       if (index.constant !== null) {
         const field: Statement = { code: Op.LdIndW | size, k: (links.payload + index.constant) >>> 0 };
