@@ -339,6 +339,7 @@ export function kill(t: usize, e: usize): void {
     // its reference goes over to the list of the dead, which is told in order
     store<u16>(e, load<u16>(e, Ct.Events) | <u16>CtEvent.Destroy, Ct.Events);
     store<u32>(e, 0, Ct.Next);
+    store<u32>(e, status, Ct.StatusAtDeath);
     if (load<u32>(t, CtTable.Dead) == 0) store<u32>(t, <u32>e, CtTable.Dead);
     else store<u32>(load<u32>(t, CtTable.DeadTail), <u32>e);
     store<u32>(t, <u32>e, CtTable.DeadTail);

@@ -13,6 +13,8 @@ export enum Ct {
   /** Next in the hash chain of the original tuple, and of the reply tuple. */
   Next = 0,
   NextReply = 4,
+  /** The status that a dead entry died with, while its end waits to be told (the chain needs the word no more). */
+  StatusAtDeath = 4,
   Src = 8,
   Dst = 12,
   Ports = 16,

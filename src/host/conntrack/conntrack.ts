@@ -365,8 +365,7 @@ export class Conntrack {
     const events = core.view.getUint16(e + Ct.Events, true);
     if (events === 0 || !this.isConfirmed(e) || (core.u32[(e + Ct.Status) >> 2]! & CtStatus.Dying) !== 0) return;
     core.view.setUint16(e + Ct.Events, 0, true);
-    const fresh = (events & (CtEvent.New | CtEvent.Related)) !== 0;
-    this.emit(formatEvent(core, e, fresh ? "NEW" : "UPDATE", this.jiffies));
+    this.emit(formatEvent(core, e, events, this.jiffies));
     this.collectLater();
   }
 
@@ -374,7 +373,7 @@ export class Conntrack {
     if (this.listeners.length === 0) return;
     const { x, core } = this.host.world;
     for (let e = x.ctNextDead(this.address) >>> 0; e !== 0; e = x.ctNextDead(this.address) >>> 0) {
-      this.emit(formatEvent(core, e, "DESTROY", this.jiffies));
+      this.emit(formatEvent(core, e, CtEvent.Destroy, this.jiffies));
       x.ctPut(e);
     }
   }

@@ -1,6 +1,6 @@
 // src/host/conntrack/format.ts: an entry as `conntrack -L` prints it (libnetfilter_conntrack's default output).
 
-import { Ct, CtStatus } from "../../../assembly/conntracklayout.ts";
+import { Ct, CtEvent, CtStatus } from "../../../assembly/conntracklayout.ts";
 import { formatIpv4 } from "../../core/address.ts";
 import type { Core } from "../../core/core.ts";
 
@@ -40,14 +40,12 @@ function formatCounters(core: Core, entry: number, dir: number): string {
   return ` packets=${packets} bytes=${bytes}`;
 }
 
-/** Everything up to the flags, as events and listings share it; without the timeout where the tool leaves it out. */
-function formatBody(core: Core, entry: number, timeout: number | null, tupleOnly: boolean): string {
+/** Everything up to the flags, as listings and events share it. */
+function formatBody(core: Core, entry: number, timeout: string, withState: boolean, status: number): string {
   const proto = core.u8[entry + Ct.Proto]!;
-  const status = core.u32[(entry + Ct.Status) >> 2]!;
   const zone = core.view.getUint16(entry + Ct.Zone, true);
-  let s = `${(protocolNames[proto] ?? "unknown").padEnd(8)} ${proto} `;
-  if (timeout !== null) s += `${timeout} `;
-  if (proto === 6 && !tupleOnly) s += `${tcpStateNames[core.u8[entry + Ct.State]!] ?? "NONE"} `;
+  let s = `${(protocolNames[proto] ?? "unknown").padEnd(8)} ${proto} ${timeout}`;
+  if (proto === 6 && withState) s += `${tcpStateNames[core.u8[entry + Ct.State]!] ?? "NONE"} `;
   s += formatTuple(core, entry, 0);
   s += formatCounters(core, entry, 0);
   if ((status & CtStatus.SeenReply) === 0) s += " [UNREPLIED]";
@@ -59,13 +57,22 @@ function formatBody(core: Core, entry: number, timeout: number | null, tupleOnly
 
 /** A line of `conntrack -L`. `now` in jiffies. */
 export function formatEntry(core: Core, entry: number, now: number): string {
-  const mark = core.u32[(entry + Ct.Mark) >> 2]!;
-  return `${formatBody(core, entry, secondsLeft(core, entry, now), false)} mark=${mark} use=1`;
+  const { u32 } = core;
+  const timeout = `${secondsLeft(core, entry, now)} `;
+  const body = formatBody(core, entry, timeout, true, u32[(entry + Ct.Status) >> 2]!);
+  return `${body} mark=${u32[(entry + Ct.Mark) >> 2]!} use=1`;
 }
 
-/** A line of `conntrack -E`: `kind` NEW, UPDATE or DESTROY. */
-export function formatEvent(core: Core, entry: number, kind: "NEW" | "UPDATE" | "DESTROY", now: number): string {
-  const timeout = kind === "DESTROY" ? null : secondsLeft(core, entry, now);
-  const mark = core.u32[(entry + Ct.Mark) >> 2]!;
-  return `${`[${kind}]`.padStart(9)} ${formatBody(core, entry, timeout, false)}${mark === 0 ? "" : ` mark=${mark}`}`;
+/** A line of `conntrack -E` about `events` (bits of `CtEvent`): [NEW], [UPDATE] or [DESTROY]. */
+export function formatEvent(core: Core, entry: number, events: number, now: number): string {
+  const { u32 } = core;
+  const destroy = (events & CtEvent.Destroy) !== 0;
+  const kind = destroy ? "[DESTROY]" : (events & (CtEvent.New | CtEvent.Related)) !== 0 ? "[NEW]" : "[UPDATE]";
+  const left = secondsLeft(core, entry, now);
+  // the end of an expired entry has no timeout to tell
+  const timeout = destroy && left === 0 ? "" : `${left} `;
+  const status = u32[(entry + (destroy ? Ct.StatusAtDeath : Ct.Status)) >> 2]!;
+  const body = formatBody(core, entry, timeout, destroy || (events & CtEvent.ProtoInfo) !== 0, status);
+  const mark = u32[(entry + Ct.Mark) >> 2]!;
+  return `${kind.padStart(9)} ${body}${mark === 0 && (events & CtEvent.Mark) === 0 ? "" : ` mark=${mark}`}`;
 }

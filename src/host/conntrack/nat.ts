@@ -110,7 +110,8 @@ export class Nat {
       if (x.natBound(frame, hook)) break;
     }
     if (!x.natBound(frame, hook)) {
-      const wanted = this.choices.size === 0 ? NO_PORT : this.wantedFor(frame).port;
+      const source = hook === Hook.Postrouting || hook === Hook.Input;
+      const wanted = source && this.choices.size > 0 ? this.wantedFor(frame).port : NO_PORT;
       if (!x.natSetupNull(this.conntrack.table, frame, hook, wanted, this.conntrack.jiffies)) return this.refuse();
     }
     if (!x.natPacket(frame, hook)) return this.refuse();
@@ -170,7 +171,7 @@ export class Nat {
 
   private bind(frame: Frame, manip: Manip, range: NatRange, flags: number, min: number, max: number, masq: number): Verdict {
     const { x } = this.host.world;
-    const wanted = this.choices.size === 0 ? nothing : this.wantedFor(frame);
+    const wanted = manip === Manip.Src && this.choices.size > 0 ? this.wantedFor(frame) : nothing;
     const good = x.natSetup(
       this.conntrack.table, frame, manip, flags, min, max, range.minPort, range.maxPort, range.basePort, masq,
       wanted.address, wanted.port, this.conntrack.jiffies,
