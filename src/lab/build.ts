@@ -6,6 +6,7 @@ import { bridgeOption, bridgePortOption, loadFdb } from "../host/bridgecommand.t
 import { Namespace } from "../host/namespace.ts";
 import { TextError } from "../host/text.ts";
 import { connect } from "../link/wire.ts";
+import type { Interface } from "../link/interface.ts";
 import { newWorld } from "../link/newworld.ts";
 import type { World } from "../link/world.ts";
 import type { LabText, Path } from "./read.ts";
@@ -23,7 +24,7 @@ export interface BuildOptions {
   readonly seed?: number;
   /** Nanoseconds since 1970 at virtual time zero. */
   readonly epoch?: bigint;
-  /** Build this node alone, without links. */
+  /** This node is to run alone: all are built and checked, but no link is made and no other's timeline runs. */
   readonly only?: string;
 }
 
@@ -32,13 +33,12 @@ export function buildLab(core: Core, text: LabText, options: BuildOptions = {}):
   const world = newWorld(core, options);
   const nodes = new Map<string, Namespace>();
   for (const [name, file] of Object.entries(text.file.nodes)) {
-    if (options.only !== undefined && name !== options.only) continue;
     const ns = new Namespace(name, world);
     nodes.set(name, ns);
     if (file !== null) configure(text, ns, file);
   }
-  if (options.only === undefined) link(text, nodes);
-  scheduleTimeline(text, world, nodes);
+  for (const [a, b] of links(text, nodes)) if (options.only === undefined) connect(a, b);
+  scheduleTimeline(text, world, nodes, options.only ?? null);
   return { world, nodes };
 }
 
@@ -59,7 +59,7 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
   for (const [name, dev] of devices) portFlags(text, ns, name, dev ?? {}, at("interfaces", name, "port"));
   for (const [name, dev] of devices) {
     dev?.addresses?.forEach((a, i) =>
-      text.within(at("interfaces", name, "addresses", i), () => ns.fib.command(`addr add ${a} dev ${name}`)),
+      text.within(at("interfaces", name, "addresses", i), () => addAddress(ns, name, a)),
     );
     if (dev?.up === false) ns.setLink(ns.byName.get(name)!, false);
   }
@@ -78,6 +78,17 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
       ns.sockets.open(proto, address, port);
     }),
   );
+}
+
+/** `10.0.0.1/24`, or what `ip addr add` takes before `dev`. */
+function addAddress(ns: Namespace, dev: string, words: string): void {
+  const verb = "addr add ";
+  try {
+    ns.fib.command(`${verb}${words} dev ${dev}`);
+  } catch (e) {
+    if (e instanceof TextError) throw new TextError(1, Math.max(1, e.column - verb.length), e.message);
+    throw e;
+  }
 }
 
 function addDevice(text: LabText, ns: Namespace, name: string, dev: InterfaceFile, at: Path): void {
@@ -117,22 +128,24 @@ function portFlags(text: LabText, ns: Namespace, name: string, dev: InterfaceFil
   }
 }
 
-function link(text: LabText, nodes: ReadonlyMap<string, Namespace>): void {
-  text.file.links?.forEach((l, i) => {
-    const ends = l.endpoints.map((e, k) => {
-      const where = ["links", i, "endpoints", k];
-      return text.within(where, () => {
+/** The pairs of devices that the lab joins. */
+function links(text: LabText, nodes: ReadonlyMap<string, Namespace>): [Interface, Interface][] {
+  const taken = new Set<Interface>();
+  return (text.file.links ?? []).map((l, i) => {
+    const [a, b] = l.endpoints.map((e, k) =>
+      text.within(["links", i, "endpoints", k], () => {
         const { node, iface } = parseEndpoint(e);
         const ns = nodes.get(node);
         if (ns === undefined) throw new TextError(1, 1, `'${e}': there is no node '${node}'`);
         const dev = ns.byName.get(iface);
         if (dev === undefined) throw new TextError(1, node.length + 2, `'${e}': ${node} has no interface '${iface}'`);
-        if (dev.peer !== null) throw new TextError(1, 1, `'${e}' is linked already`);
         if (dev.kind !== "veth") throw new TextError(1, node.length + 2, `'${e}': a ${dev.kind} has no wire`);
+        if (taken.has(dev)) throw new TextError(1, 1, `'${e}' is linked already`);
+        taken.add(dev);
         return dev;
-      });
-    });
+      }),
+    );
     if (l.netem !== undefined) throw text.errorAtKey(["links", i, "netem"], "netem is not supported yet");
-    connect(ends[0]!, ends[1]!);
+    return [a!, b!];
   });
 }

@@ -1,6 +1,6 @@
 // src/lab/feed.ts: captures into a replay, in the order of their times.
 
-import { Direction, LinkType } from "../capture/format.ts";
+import { CaptureError, Direction, LinkType } from "../capture/format.ts";
 import { type CaptureReader, readCapture } from "../capture/reader.ts";
 import type { Namespace } from "../host/namespace.ts";
 import type { Interface } from "../link/interface.ts";
@@ -30,17 +30,16 @@ class Stream {
 
   /** Moves to the next packet; false at the end. */
   async next(): Promise<boolean> {
-    for (;;) {
-      if (this.reader?.next() === true) return true;
-      const step = await this.chunks.next();
-      if (step.done === true) return false;
-      this.reader = step.value;
+    try {
+      for (;;) {
+        if (this.reader?.next() === true) return true;
+        const step = await this.chunks.next();
+        if (step.done === true) return false;
+        this.reader = step.value;
+      }
+    } catch (e) {
+      throw e instanceof CaptureError ? new Error(`${this.source.name}: ${e.message}`, { cause: e }) : e;
     }
-  }
-
-  /** The same without waiting: false when another chunk is needed first. */
-  nextNow(): boolean {
-    return this.reader?.next() === true;
   }
 
   get packet(): CaptureReader {
@@ -77,7 +76,7 @@ export async function feedCaptures(
       const time = Math.max(0, (p.seconds - zero) * 1e9 + p.nanoseconds);
       last = Math.max(last, time);
       packet(replay, first, time);
-      if (!first.nextNow() && !(await first.next())) live.splice(live.indexOf(first), 1);
+      if (!(await first.next())) live.splice(live.indexOf(first), 1);
     }
   } finally {
     replay.finish(last + grace);

@@ -10,25 +10,30 @@ import type { SendFile } from "./schema.ts";
 import { parseHex, parseListen, parseTime } from "./words.ts";
 
 /** Checks every event now, so that a wrong one is found before anything runs, and sets them on the clock. */
-export function scheduleTimeline(text: LabText, world: World, nodes: ReadonlyMap<string, Namespace>): void {
+export function scheduleTimeline(
+  text: LabText,
+  world: World,
+  nodes: ReadonlyMap<string, Namespace>,
+  only: string | null,
+): void {
   text.file.timeline?.forEach((event, i) => {
     const at = (...path: (string | number)[]): Path => ["timeline", i, ...path];
     const time = text.within(at("at"), () => parseTime(event.at));
     const ns = nodes.get(event.node);
-    if (ns === undefined) {
-      if (Object.hasOwn(text.file.nodes, event.node)) return; // it stands in the lab, but not in this world
-      throw text.error(at("node"), `there is no node '${event.node}'`);
-    }
+    if (ns === undefined) throw text.error(at("node"), `there is no node '${event.node}'`);
+    const when = (run: () => void): void => {
+      if (only === null || only === event.node) world.clock.at(time, run);
+    };
     event.run?.forEach((line, k) => {
-      world.clock.at(time, () => world.backlog.hold(() => void text.within(at("run", k), () => runCommand(ns, line))));
+      when(() => world.backlog.hold(() => void text.within(at("run", k), () => runCommand(ns, line))));
     });
     event.listen?.forEach((l, k) => {
       const { proto, address, port } = text.within(at("listen", k), () => parseListen(l));
-      world.clock.at(time, () => void ns.sockets.open(proto, address, port));
+      when(() => void ns.sockets.open(proto, address, port));
     });
     if (event.send !== undefined) {
       const send = text.within(at("send"), () => parseSend(ns, event.send!));
-      world.clock.at(time, () => world.backlog.hold(send));
+      when(() => world.backlog.hold(send));
     }
   });
 }
