@@ -7,7 +7,6 @@ import type { Frame } from "../core/core.ts";
 import type { Bridge } from "../device/bridge.ts";
 import { BridgePort } from "../device/bridgeport.ts";
 import type { BridgeNetfilter } from "../device/bridgeport.ts";
-import { Flow } from "./fib/flow.ts";
 import { type Route, RouteType, Scope } from "./fib/route.ts";
 import type { Namespace } from "./namespace.ts";
 import { Hook } from "./netfilter/hooks.ts";
@@ -30,7 +29,6 @@ export class BridgeHooks implements BridgeNetfilter {
   private tagged: boolean;
   private readonly slots: number;
   private depth = 0;
-  private readonly flow = new Flow();
 
   constructor(private readonly ns: Namespace) {
     const { sysctl } = ns;
@@ -83,17 +81,9 @@ export class BridgeHooks implements BridgeNetfilter {
     const { u8, u32 } = core;
     const out = port.bridge.dev;
     const dst = x.ipv4Dst(u32[(frame + Pkt.Net) >> 2]!) >>> 0;
-    let route = ns.fib.routeInput(frame, out);
-    if (route === null) {
-      // what only is bridged needs no forwarding
-      const why = ns.fib.failure;
-      if (why !== Drop.ForwardingOff) return this.gone(frame, why, port);
-      this.flow.clear();
-      this.flow.dst = dst;
-      this.flow.tos = x.ipv4Tos(u32[(frame + Pkt.Net) >> 2]!);
-      route = ns.fib.routeOutput(this.flow);
-      if (route === null || route.dev !== out) return this.gone(frame, why, port);
-    }
+    // without forwarding the answer is an error route: the frame goes up and ends there
+    const route = ns.fib.routeInput(frame, out);
+    if (route === null) return this.gone(frame, ns.fib.failure, port);
     u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.Bridged;
     if (route.dev !== out || route.type !== RouteType.Unicast) {
       const eth = x.packetPush(frame, header);
