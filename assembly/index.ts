@@ -83,3 +83,8 @@ export { track as ctTrack, notrack as ctNotrack } from "./conntrackin";
 export {
   step as natStep, setup as natSetup, setupNull as natSetupNull, bound as natBound, packet as natPacket,
 } from "./nat";
+export {
+  create as fragCreate, configure as fragConfigure, add as fragAdd, nextKilled as fragNextKilled,
+  killReason as fragKillReason, nextExpiry as fragNextExpiry, expire as fragExpire, expiredHead as fragExpiredHead,
+  expiredIn as fragExpiredIn, expiredUser as fragExpiredUser, queues as fragQueues, memoryUsed as fragMemory,
+} from "./defrag";
