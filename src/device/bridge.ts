@@ -108,9 +108,8 @@ export class Bridge {
 
   private updateState(port: BridgePort): void {
     const usable = port.dev.up && this.dev.up;
-    if (!usable && port.state !== PortState.Disabled) {
-      this.fdb.removeWhere((e) => e.port === port && !e.static);
-    }
+    if (!usable && port.linked) this.fdb.removeWhere((e) => e.port === port && !e.static);
+    port.linked = usable;
     port.state = usable ? port.configured : PortState.Disabled;
   }
 

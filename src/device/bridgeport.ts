@@ -20,6 +20,8 @@ export class BridgePort implements RxHandler {
   /** What the state is while the link is up; a port whose device or bridge is down is disabled. */
   configured = PortState.Forwarding;
   state = PortState.Disabled;
+  /** Its device and the bridge are up. */
+  linked = false;
   hairpin = false;
   learning = true;
   flood = true;

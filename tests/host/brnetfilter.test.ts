@@ -156,7 +156,7 @@ overBuilds("br_netfilter", (core) => {
   test("a reset about a bridged segment leaves by the port of arrival with the destination's address", () => {
     const t = setup();
     t.node.run("iptables -A FORWARD -p tcp -j REJECT --reject-with tcp-reset");
-    const syn = Buffer.from("03e807d0000000010000000050020000" + "00000000", "hex");
+    const syn = Buffer.from("03e807d000000001000000005002000000000000", "hex");
     const segment = ipv4("10.0.0.11", "10.0.0.12", 6, syn);
     t.feed(t.p2, ether(B, ALL));
     const sent = t.feed(t.p1, ether(A, B, 0x0800, segment));
