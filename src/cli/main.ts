@@ -6,6 +6,7 @@ import { type Command, Failure } from "./command.ts";
 const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {
   demo: { summary: "a GET through a published port, hop by hop, beside the real kernel", load: async () => (await import("./demo.ts")).command },
   replay: { summary: "one node of a lab fed with a capture", load: async () => (await import("./replay.ts")).command },
+  run: { summary: "a lab in virtual time", load: async () => (await import("./run.ts")).command },
   decode: { summary: "frames of a capture as text or JSON", load: async () => (await import("./decode.ts")).command },
   "parse-http": { summary: "the HTTP/1.x parser alone, over JSON lines", load: async () => (await import("./parse-http.ts")).command },
 };
