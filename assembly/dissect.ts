@@ -10,14 +10,18 @@ import { Layer, LinkType, Rec, Status } from "./record.ts";
 import {
   HEADER_LEN as ETH_LEN, TYPE_ARP, TYPE_IPV4, TYPE_MIN, TYPE_VLAN, type as ethType,
 } from "./wire/ethernet.ts";
+import { destinationInHeader, optionsOf } from "./dissectoptions.ts";
 import { HEADER_LEN as TAG_LEN, etype } from "./wire/vlan.ts";
-import { FIXED_LEN as ARP_FIXED_LEN } from "./wire/arp.ts";
+import * as arp from "./wire/arp.ts";
 import * as ipv4 from "./wire/ipv4.ts";
+import * as icmp from "./wire/icmpv4.ts";
 import * as tcp from "./wire/tcp.ts";
 import * as udp from "./wire/udp.ts";
 
 /** Stacked tags of before 802.1ad, which Wireshark takes for VLAN as well. 0x88a8 is a protocol of its own there. */
 const TYPE_QINQ_OLD: u32 = 0x9100;
+const HTYPE_AX25: u32 = 3;
+const HTYPE_ATM: u32 = 19;
 const MAX_TAGS: u32 = 100;
 
 // @ts-ignore: decorator
@@ -40,6 +44,13 @@ function isHttpPort(port: u32): bool {
   if (port < 1900) return false;
   return port == 8080 || port == 8088 || port == 3128 || port == 3132 || port == 5985 || port == 11371 ||
     port == 1900 || port == 2869 || port == 2710;
+}
+
+/** TCP ports that Wireshark gives to DNS; multicast DNS over UDP is a protocol of its own. */
+// @ts-ignore: decorator
+@inline
+function isDnsPort(port: u32): bool {
+  return port == 53 || port == 5353;
 }
 
 /** One's-complement sum of the payload with its pseudo-header. */
@@ -65,11 +76,12 @@ function dissectTcp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): v
   const headerLen = tcp.headerLen(p);
   let shown: u32 = min(cap, 20);
   if (headerLen < tcp.HEADER_LEN) {
-    store<u32>(rec, 16, Rec.TransShown);
-    add(rec, layers);
+    store<u32>(rec, 14, Rec.TransShown);
+    store<u32>(rec, len - headerLen, Rec.PayloadLen);
+    add(rec, fragment ? layers : layers | Layer.SegmentLen);
     return;
   }
-  if (len >= headerLen) {
+  if (len >= headerLen && !fragment) {
     layers |= Layer.SegmentLen;
     store<u32>(rec, len - headerLen, Rec.PayloadLen);
   }
@@ -82,24 +94,28 @@ function dissectTcp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): v
   if (cap > headerLen) {
     store<u32>(rec, at + headerLen, Rec.Payload);
     store<u32>(rec, cap - headerLen, Rec.PayloadCap);
+    // what comes with a reset is a text about its reason (RFC 9293 §3.5.3)
+    if ((tcp.flags(p) & tcp.RST) != 0) {
+      add(rec, layers | Layer.Reset);
+      return;
+    }
     const a = ports >> 16;
     const b = ports & 0xffff;
     const low = min(a, b);
     const high = a < b ? b : a;
-    if (low == 53) layers |= Layer.DnsPort;
+    if (isDnsPort(low)) layers |= Layer.DnsPort;
     else if (isHttpPort(low)) layers |= Layer.HttpPort;
-    else if (high == 53) layers |= Layer.DnsPort;
+    else if (isDnsPort(high)) layers |= Layer.DnsPort;
     else if (isHttpPort(high)) layers |= Layer.HttpPort;
   }
   add(rec, layers);
 }
 
 function dissectUdp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): void {
+  if (cap < 4) return;
   if (cap < 8) {
-    if (cap >= 4) {
-      store<u32>(rec, get32(p, 0), Rec.Ports);
-      store<u32>(rec, cap, Rec.TransShown);
-    }
+    store<u32>(rec, get32(p, 0), Rec.Ports);
+    store<u32>(rec, cap, Rec.TransShown);
     add(rec, Layer.Udp);
     return;
   }
@@ -129,14 +145,12 @@ function dissectUdp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): v
 }
 
 function dissectIcmp(p: usize, cap: u32, len: u32, rec: usize, fragment: bool): void {
-  let layers: u32 = Layer.Icmp;
-  store<u32>(rec, min(cap, 8), Rec.TransShown);
-  if (cap >= 4) {
-    let status: u32 = Status.Unverified;
-    if (!fragment && cap >= len) status = fold(sum(p, len, 0)) == 0xffff ? Status.Good : Status.Bad;
-    layers |= status << 18;
-  }
-  add(rec, layers);
+  // its first six bytes are read before any of it is shown
+  if (cap < 6) return;
+  let status: u32 = Status.Unverified;
+  if (!fragment && cap >= len) status = fold(sum(p, len, 0)) == 0xffff ? Status.Good : Status.Bad;
+  store<u32>(rec, min(cap, icmp.HEADER_LEN), Rec.TransShown);
+  add(rec, Layer.Icmp | (status << 18));
 }
 
 function dissectIpv4(p: usize, cap: u32, len: u32, rec: usize): void {
@@ -174,10 +188,19 @@ function dissectIpv4(p: usize, cap: u32, len: u32, rec: usize): void {
   store<u32>(rec, ipv4.src(p), Rec.Src);
   store<u32>(rec, ipv4.dst(p), Rec.Dst);
   if (cap < headerLen) {
+    // with options behind, the destination is looked for in a source route first
+    store<u32>(rec, destinationInHeader(p, cap, headerLen) ? 20 : 16, Rec.NetShown);
     add(rec, Status.Unverified << 16);
     return;
   }
   add(rec, (fold(sum(p, headerLen, 0)) == 0xffff ? Status.Good : Status.Bad) << 16);
+  if (headerLen > ipv4.HEADER_LEN) {
+    if (!destinationInHeader(p, cap, headerLen)) {
+      add(rec, Layer.NoDst);
+      store<u32>(rec, 0, Rec.Dst);
+    }
+    if (!optionsOf(p, headerLen, rec)) return;
+  }
   const frag = ipv4.frag(p);
   if ((frag & ipv4.OFFSET_MASK) != 0) return;
   const fragment = (frag & ipv4.MF) != 0;
@@ -190,6 +213,20 @@ function dissectIpv4(p: usize, cap: u32, len: u32, rec: usize): void {
   if (proto == ipv4.PROTO_TCP) dissectTcp(p, cap, len, rec, fragment);
   else if (proto == ipv4.PROTO_UDP) dissectUdp(p, cap, len, rec, fragment);
   else if (proto == ipv4.PROTO_ICMP) dissectIcmp(p, cap, len, rec, fragment);
+}
+
+/** Whether Wireshark shows an ARP packet: over AX.25 and ATM only when all of it is there. */
+function arpThere(p: usize, cap: u32): bool {
+  if (cap < 2) return false;
+  const htype = arp.htype(p);
+  if (htype == HTYPE_AX25) return cap >= 8 && cap >= 8 + 2 * (arp.hlen(p) + arp.plen(p));
+  if (htype != HTYPE_ATM) return true;
+  // RFC 2225 §6.2: types, two lengths of the source, operation, its third, three of the target (six bits each), addresses
+  if (cap < 12) return false;
+  let total: u32 = 12;
+  total += (get8(p, 4) & 0x3f) + (get8(p, 5) & 0x3f) + get8(p, 8);
+  total += (get8(p, 9) & 0x3f) + (get8(p, 10) & 0x3f) + get8(p, 11);
+  return cap >= total;
 }
 
 /** Bytes of a link header in front of an IPv4 packet, for link types other than Ethernet; -1: not IPv4. */
@@ -237,10 +274,16 @@ export function dissect(p: usize, cap: u32, len: u32, linkType: u32, rec: usize)
   let type = ethType(p);
   let at: u32 = ETH_LEN;
   let tags: u32 = 0;
-  while ((type == TYPE_VLAN || type == TYPE_QINQ_OLD) && tags < MAX_TAGS && cap >= at + TAG_LEN) {
+  while ((type == TYPE_VLAN || type == TYPE_QINQ_OLD) && tags < MAX_TAGS && cap >= at + 2) {
+    tags++;
+    if (cap < at + TAG_LEN) {
+      layers |= Layer.CutTag;
+      type = 0;
+      at = cap;
+      break;
+    }
     type = etype(p + at);
     at += TAG_LEN;
-    tags++;
   }
   if (tags != 0) layers |= Layer.Vlan | (tags << 24);
   store<u32>(rec, layers, Rec.Layers);
@@ -248,7 +291,9 @@ export function dissect(p: usize, cap: u32, len: u32, linkType: u32, rec: usize)
   store<u32>(rec, at, Rec.Net);
   if (type == TYPE_IPV4) dissectIpv4(p + at, cap - at, len - at, rec);
   else if (type == TYPE_ARP && cap > at) {
+    if (!arpThere(p + at, cap - at)) return;
     store<u32>(rec, cap - at, Rec.NetShown);
-    if (cap - at >= ARP_FIXED_LEN) add(rec, Layer.Arp);
+    store<u32>(rec, len - at, Rec.NetLen);
+    add(rec, Layer.Arp);
   }
 }

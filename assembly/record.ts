@@ -12,19 +12,22 @@ export enum Rec {
   /** Bytes from the frame's start to the network header and to the transport header. */
   Net = 16,
   Trans = 20,
-  /** How many bytes of each header were there to be read (options of TCP and IPv4 included), at most its length. */
+  /**
+   * How many bytes of each header there are to show, at most its length (options included). Where IPv4 options are
+   * damaged, what is in front of the damage and the damaged option's type.
+   */
   NetShown = 24,
   TransShown = 28,
   /** Payload of the transport: its offset in the frame, bytes captured, bytes on the wire. */
   Payload = 32,
   PayloadCap = 36,
   PayloadLen = 40,
-  /** IPv4 addresses in host order. */
+  /** IPv4 addresses in host order; the destination is a source route's last, while the route is not used up. */
   Src = 44,
   Dst = 48,
   /** Source port << 16 | destination port. */
   Ports = 52,
-  /** Total length of the IPv4 packet as taken: the field, or what is there where the field is 0. */
+  /** Total length of the IPv4 packet as taken: the field, or what is there where the field is 0. ARP: what is there. */
   NetLen = 56,
   /** EtherType behind all tags (or length of an 802.3 frame) << 16 | IPv4 protocol. */
   Type = 60,
@@ -45,12 +48,16 @@ export enum Layer {
   DnsPort = 0x100,
   /** Stopped at the version: it is not 4. */
   NotIpv4 = 0x200,
-  /** The length field of the last VLAN tag is an 802.3 length. */
-  VlanLength = 0x400,
+  /** The last VLAN tag ends in front of its type. */
+  CutTag = 0x400,
   /** The TCP segment's length is known (its header fits in the packet). */
   SegmentLen = 0x800,
   /** A first fragment. */
   Fragment = 0x1000,
+  /** The destination is at the end of a source route that cannot be read. */
+  NoDst = 0x2000,
+  /** A TCP segment that resets: its payload belongs to no protocol. */
+  Reset = 0x4000,
   /** Two bits each: `Status` of the header checksum and of the transport checksum. */
   NetStatus = 0x30000,
   TransStatus = 0xc0000,

@@ -6,12 +6,14 @@ const be32 = (b: Uint8Array, p: number): number => ((b[p]! << 24) | (b[p + 1]! <
 const A = 1;
 const NS = 2;
 const CNAME = 5;
+const SOA = 6;
 const PTR = 12;
 const MX = 15;
 const TXT = 16;
 const AAAA = 28;
 const NXT = 30;
 const SRV = 33;
+const DNAME = 39;
 const OPT = 41;
 const NSEC = 47;
 const NSEC3 = 50;
@@ -159,6 +161,28 @@ export class DnsMessage {
           this.at += n;
         }
         return;
+      case DNAME:
+        this.name();
+        return;
+      case SRV:
+        this.need(6);
+        this.at += 6;
+        this.name();
+        return;
+      case SOA:
+        this.name();
+        this.name();
+        this.need(20);
+        return;
+      case OPT:
+        // options, each a code and a length in front; one that is too long ends the message
+        for (const end = this.at + length; this.at < end; ) {
+          if (this.at + 4 > end) throw short;
+          const n = be16(b, this.at + 2);
+          if (this.at + 4 + n > end) throw short;
+          this.at += 4 + n;
+        }
+        return;
       case NXT:
         this.name();
         this.oldTypes(this.at, start + length);
@@ -227,8 +251,12 @@ export class DnsMessage {
           return "<Name contains a pointer that loops>";
         }
         at = to;
-      } else if (n >= 0x40) throw short;
-      else {
+      } else if (n >= 0x40) {
+        // a label of unknown length (RFC 6891 §5): reading goes on behind its first byte
+        if (at - 1 === this.at || n >= 0x80) throw short;
+        this.at = behind < 0 ? at : behind;
+        return "<Unknown extended label>";
+      } else {
         if (at + n > this.end) throw short;
         if (bytes.length > 0) bytes.push(46);
         for (let i = 0; i < n; i++) if (bytes.length <= MAX_NAME) bytes.push(b[at + i]!);
@@ -237,11 +265,9 @@ export class DnsMessage {
     }
     this.at = behind < 0 ? at : behind;
     if (bytes.length > MAX_NAME) return "<Name too long>";
-    return bytes.length === 0 ? "<Root>" : escaped(bytes);
+    return bytes.length === 0 || bytes[0] === 0 ? "<Root>" : escaped(bytes);
   }
 }
-
-const decoder = new TextDecoder();
 
 /** A character string up to its first NUL; bytes that are not ASCII become U+FFFD. */
 function ascii(b: Uint8Array, at: number, n: number): string {
@@ -252,15 +278,38 @@ function ascii(b: Uint8Array, at: number, n: number): string {
 
 const letters: Record<number, string> = { 7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r" };
 
-/** A name's bytes as UTF-8; characters that do not print as C writes them. */
+/**
+ * A name's bytes as UTF-8, characters that do not print as C writes them. A sequence ends where its continuation bytes
+ * do, one that is cut short or means no character becomes U+FFFD, and overlong ones are taken.
+ */
 function escaped(bytes: readonly number[]): string {
   let s = "";
-  for (const char of decoder.decode(Uint8Array.from(bytes))) {
-    const c = char.codePointAt(0)!;
-    if (c >= 0x20 && c !== 0x7f) s += char;
-    else s += `\\${letters[c] ?? c.toString(8).padStart(3, "0")}`;
+  for (let i = 0; i < bytes.length; ) {
+    const c = bytes[i++]!;
+    if (c < 0x80) {
+      s += c >= 0x20 && c !== 0x7f ? String.fromCharCode(c) : `\\${letters[c] ?? c.toString(8).padStart(3, "0")}`;
+      continue;
+    }
+    // continuation bytes that the lead asks for; a stray one or 0xfe, 0xff stand alone
+    let more = c < 0xc0 || c > 0xfd ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf8 ? 3 : c < 0xfc ? 4 : 5;
+    const whole = more > 0;
+    let v = c & (0x3f >> more);
+    while (more > 0 && i < bytes.length && (bytes[i]! & 0xc0) === 0x80) {
+      v = v * 64 + (bytes[i++]! & 0x3f);
+      more--;
+    }
+    s += whole && more === 0 ? shown(v) : "\ufffd";
   }
   return s;
+}
+
+/** A character, or its number where it does not print. */
+function shown(v: number): string {
+  if (v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff)) return "\ufffd";
+  const char = String.fromCodePoint(v);
+  if (!/[\p{Cc}\p{Cf}\p{Cn}]/u.test(char)) return char;
+  const hex = v.toString(16).toUpperCase();
+  return v < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
 }
 
 /** RFC 5952, as inet_ntop writes it. */

@@ -136,7 +136,7 @@ export class JsonLines {
       if (layers & Layer.Tcp) this.tcp(trans, shown, layers);
       else if (layers & Layer.Udp) this.udp(trans, shown, layers);
       else if (layers & Layer.Icmp) this.icmp(trans, shown, layers);
-      if (layers & (Layer.Tcp | Layer.Udp) && !this.damaged) app = this.application(layers);
+      if (layers & (Layer.Tcp | Layer.Udp) && (layers & Layer.Reset) === 0 && !this.damaged) app = this.application(layers);
     }
     this.proto(layers, app);
   }

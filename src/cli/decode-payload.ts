@@ -27,7 +27,11 @@ export class Payload {
     const [a, b] = [ports >>> 16, ports & 0xffff];
     const low = Math.min(a, b);
     const high = Math.max(a, b);
-    if (layers & Layer.Udp) return (layers & Layer.DnsPort) !== 0 && takenUdp[low] === 0 ? Layer.DnsPort : 0;
+    if (layers & Layer.Udp) {
+      if (takenUdp[low] === 1) return 0;
+      if (layers & Layer.DnsPort) return Layer.DnsPort;
+      return takenUdp[high] === 0 && this.looksLikeDns(at, n) ? Layer.DnsPort : 0;
+    }
     if (this.anyByText && this.facts(ports) & Flow.Http) return Layer.HttpPort;
     if (takenTcp[low] === 1) return 0;
     if (layers & (Layer.HttpPort | Layer.DnsPort)) return layers & (Layer.HttpPort | Layer.DnsPort);
@@ -60,6 +64,16 @@ export class Payload {
 
   private remember(ports: number, facts: Flow): void {
     this.flows.add(this.d.get(Rec.Src), this.d.get(Rec.Dst), ports, facts);
+  }
+
+  /** A standard query with one question, or an answer to one, with plausible counts. */
+  private looksLikeDns(at: number, n: number): boolean {
+    if (n <= 12) return false;
+    const { u8 } = this.d.core;
+    const word = (i: number): number => (u8[at + 2 * i]! << 8) | u8[at + 2 * i + 1]!;
+    const flags = word(1);
+    if ((flags & 0x7800) !== 0 || word(5) > 10) return false;
+    return (flags & 0x8000) === 0 ? word(2) === 1 && word(3) === 0 && word(4) === 0 : word(2) <= 1 && word(3) <= 100 && word(4) <= 10;
   }
 
   /** A first line that begins with `HTTP/1.` or ends with it and one more character. */

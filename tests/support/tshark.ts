@@ -35,7 +35,7 @@ const escapes: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"',
 function unescapeText(s: string): string {
   return s
     .replace(/\\x([0-9a-f]{1,2})/g, (_, h: string) => String.fromCharCode(parseInt(h, 16)))
-    .replace(/&(#\d+|\w+);/g, (_, e: string) => (e[0] === "#" ? String.fromCharCode(Number(e.slice(1))) : escapes[e]!));
+    .replace(/&(#\w+|\w+);/g, (_, e: string) => (e[0] === "#" ? String.fromCodePoint(Number(`0${e.slice(1)}`)) : escapes[e]!));
 }
 
 /** The tree of one `<packet>` element. */
@@ -102,8 +102,16 @@ function* own(item: Item): Generator<Item> {
 
 const number = (show: string): number => (show === "True" ? 1 : show === "False" ? 0 : Number(show));
 
+/** Text as shown; PDML writes control bytes as an ambiguous `\\xN`, so those texts are made from the raw bytes. */
+function text(item: Item): string {
+  if (!/\\x[0-9a-f]/.test(item.show) || item.value.length === 0) return unescapeText(item.show);
+  const raw = Buffer.from(item.value, "hex");
+  const [prefix] = item.name.split(".", 1);
+  return prefix === "http" ? Array.from(raw, (c) => (c < 0x80 ? String.fromCharCode(c) : "\ufffd")).join("") : raw.toString("utf8");
+}
+
 function put(out: Decoded, name: string, kind: Kind, item: Item): void {
-  const v = kind === "hex" ? item.value : kind === "number" || kind === "numbers" || kind === "some" ? number(item.show) : unescapeText(item.show);
+  const v = kind === "hex" ? item.value : kind === "number" || kind === "numbers" || kind === "some" ? number(item.show) : text(item);
   if (kind === "numbers" || kind === "texts" || kind === "lines") ((out[name] ??= []) as unknown[]).push(v);
   else if (!(name in out)) out[name] = v;
   else if (kind === "some") out[name] = [...(Array.isArray(out[name]) ? (out[name] as unknown[]) : [out[name]]), v];
