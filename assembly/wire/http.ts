@@ -6,10 +6,22 @@
 // The parser keeps no bytes: it answers spans of what it was fed. Lines end in CR LF and nothing else.
 
 import { get8 } from "../bytes.ts";
-import { HttpAnswers, HttpError, HttpEvent, HttpParser, HttpType } from "./httptypes.ts";
+import { HttpAnswers, HttpEntry, HttpError, HttpEvent, HttpParser, HttpType } from "./httptypes.ts";
 import { State, chunkByte, isDigit, methodByte, targetByte } from "./httpstart.ts";
 import {
-  Flag, Rest, headEnd, headError, isBlank, isFieldByte, isToken, matchStart, nameByte, nameEnd, persists, upgrades, valueByte,
+  Flag,
+  Rest,
+  headEnd,
+  headError,
+  isBlank,
+  isFieldByte,
+  isToken,
+  matchStart,
+  nameByte,
+  nameEnd,
+  persists,
+  upgrades,
+  valueByte,
   valueEnd,
 } from "./httpfield.ts";
 
@@ -21,10 +33,10 @@ let entries: usize = 0;
 let count: u32 = 0;
 
 function emit(event: u32, at: u32, len: u32): void {
-  const e = entries + count++ * HttpEvent.Size;
-  store<u32>(e, event);
-  store<u32>(e, at, 4);
-  store<u32>(e, len, 8);
+  const e = entries + count++ * HttpEntry.Size;
+  store<u32>(e, event, HttpEntry.Kind);
+  store<u32>(e, at, HttpEntry.At);
+  store<u32>(e, len, HttpEntry.Length);
 }
 
 /** A parser of `HttpParser.Size` bytes at `s` for one connection's one direction; see `Pause` and `Methods` there. */
@@ -42,9 +54,9 @@ export function setAnswers(s: usize, answers: HttpAnswers): void {
 }
 
 /**
- * Takes bytes in; answers how many it took. It writes `HttpParser.Events` entries of `HttpEvent` to `out`, which has room
- * for `max` (8 or more), and stops early when that is full, behind a message when it pauses, or at the first byte that
- * breaks the grammar: `HttpParser.Error` is set then, and that byte is the one not taken.
+ * Takes bytes in; answers how many it took. It writes `HttpParser.Events` entries to `out`, which has room for `max` (8 or
+ * more), and stops early when that is full, behind a message when it pauses, or at the first byte that breaks the
+ * grammar: `HttpParser.Error` is set then, and that byte is the one not taken.
  */
 export function feed(s: usize, p: usize, len: u32, out: usize, max: u32): u32 {
   entries = out;
@@ -114,6 +126,8 @@ export function feed(s: usize, p: usize, len: u32, out: usize, max: u32): u32 {
         mark = i;
         state = targetByte(s, state, c);
         break;
+      case State.AbsoluteAuthority:
+      case State.AbsoluteHost:
       case State.AuthorityPort:
       case State.Asterisk:
       case State.Target:

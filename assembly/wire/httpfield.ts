@@ -39,8 +39,8 @@ enum Part {
   Token = 0x10000,
   After = 0x20000,
   Parameter = 0x30000,
-  Mask = 0x30000,
 }
+const PART: u32 = 0x30000;
 
 /** How a message goes on behind its head. */
 export enum Rest {
@@ -56,7 +56,7 @@ const ALL: u32 = 0xffffffff;
 /** RFC 9110 §5.6.2: letters, digits and !#$%&'*+-.^_`|~ */
 export function isToken(c: u32): bool {
   if (c >= 128) return false;
-  const mask: u64 = c < 64 ? 0x03ff6cfa00000000 : 0x57ffffffc7fffffe;
+  const mask: u64 = c < 64 ? (<u64>0x03ff6cfa) << 32 : ((<u64>0x57ffffff) << 32) | 0xc7fffffe;
   return ((mask >> (c & 63)) & 1) != 0;
 }
 
@@ -65,33 +65,23 @@ export function isFieldByte(c: u32): bool {
   return (c >= 0x20 && c != 0x7f) || c == 0x09;
 }
 
-// @ts-ignore: decorator
-@inline
 export function isBlank(c: u32): bool {
   return c == 0x20 || c == 0x09;
 }
 
-// @ts-ignore: decorator
-@inline
 function has(s: usize, flag: Flag): bool {
   return (load<u32>(s, HttpParser.Flags) & flag) != 0;
 }
 
-// @ts-ignore: decorator
-@inline
 function set(s: usize, flag: Flag): void {
   store<u32>(s, load<u32>(s, HttpParser.Flags) | flag, HttpParser.Flags);
 }
 
-// @ts-ignore: decorator
-@inline
 function clear(s: usize, flag: Flag): void {
   store<u32>(s, load<u32>(s, HttpParser.Flags) & ~(<u32>flag), HttpParser.Flags);
 }
 
 /** Whether `c`, letter case aside, is at `index` of `word` (in lower case); 1 or 0. */
-// @ts-ignore: decorator
-@inline
 function fits(word: string, index: u32, c: u32): u32 {
   const lower = c - 0x41 < 26 ? c + 32 : c;
   return index < <u32>word.length && load<u16>(changetype<usize>(word) + (index << 1)) == lower ? 1 : 0;
@@ -109,7 +99,9 @@ export function nameByte(s: usize, c: u32): void {
   const m = load<u32>(s, HttpParser.Match);
   if (m != 0) {
     const fit =
-      fits("content-length", i, c) | (fits("transfer-encoding", i, c) << 1) | (fits("connection", i, c) << 2) |
+      fits("content-length", i, c) |
+      (fits("transfer-encoding", i, c) << 1) |
+      (fits("connection", i, c) << 2) |
       (fits("upgrade", i, c) << 3);
     store<u32>(s, m & fit, HttpParser.Match);
   }
@@ -144,8 +136,6 @@ export function nameEnd(s: usize): HttpError {
 }
 
 /** One byte of a value, white space in front included. */
-// @ts-ignore: decorator
-@inline
 export function valueByte(s: usize, c: u32): HttpError {
   const field = load<u32>(s, HttpParser.Field);
   return field == Field.Other ? HttpError.None : knownByte(s, field, c);
@@ -183,12 +173,12 @@ export function valueEnd(s: usize): HttpError {
 function lengthByte(s: usize, c: u32): HttpError {
   const i = load<u32>(s, HttpParser.Index);
   if (isBlank(c)) {
-    if ((i & Part.Mask) == Part.Token) store<u32>(s, Part.After, HttpParser.Index);
+    if ((i & PART) == Part.Token) store<u32>(s, Part.After, HttpParser.Index);
     return HttpError.None;
   }
   const d = c - 0x30;
-  if (d > 9 || (i & Part.Mask) == Part.After) return HttpError.LengthInvalid;
-  if ((i & Part.Mask) == Part.Before) {
+  if (d > 9 || (i & PART) == Part.After) return HttpError.LengthInvalid;
+  if ((i & PART) == Part.Before) {
     if (has(s, Flag.Length)) return HttpError.LengthRepeated;
     set(s, Flag.Length);
     store<u32>(s, Part.Token, HttpParser.Index);
@@ -212,7 +202,7 @@ function codingByte(s: usize, c: u32): HttpError {
     else if (c == 0x22) clear(s, Flag.Quoted);
     return HttpError.None;
   }
-  const part = load<u32>(s, HttpParser.Index) & Part.Mask;
+  const part = load<u32>(s, HttpParser.Index) & PART;
   if (c == 0x2c) {
     const bad = codingEnd(s);
     if (bad != HttpError.None) return bad;
@@ -243,7 +233,7 @@ function codingByte(s: usize, c: u32): HttpError {
 /** One byte of a list's element that is not its comma: a token with white space around it. */
 function elementByte(s: usize, c: u32): void {
   const i = load<u32>(s, HttpParser.Index);
-  const part = i & Part.Mask;
+  const part = i & PART;
   if (isBlank(c)) {
     if (part == Part.Token) store<u32>(s, (i & 0xffff) | Part.After, HttpParser.Index);
     return;
@@ -254,7 +244,10 @@ function elementByte(s: usize, c: u32): void {
   const m = load<u32>(s, HttpParser.Match);
   if (m != 0) {
     const fit =
-      fits("chunked", n, c) | (fits("close", n, c) << 1) | (fits("keep-alive", n, c) << 2) | (fits("upgrade", n, c) << 3);
+      fits("chunked", n, c) |
+      (fits("close", n, c) << 1) |
+      (fits("keep-alive", n, c) << 2) |
+      (fits("upgrade", n, c) << 3);
     store<u32>(s, m & fit, HttpParser.Match);
   }
   store<u32>(s, (n < 0xffff ? n + 1 : n) | Part.Token, HttpParser.Index);
@@ -262,12 +255,12 @@ function elementByte(s: usize, c: u32): void {
 
 function isChunked(s: usize): bool {
   const i = load<u32>(s, HttpParser.Index);
-  return (i & 0xffff) == 7 && (i & Part.Mask) != Part.Parameter && (load<u32>(s, HttpParser.Match) & 1) != 0;
+  return (i & 0xffff) == 7 && (i & PART) != Part.Parameter && (load<u32>(s, HttpParser.Match) & 1) != 0;
 }
 
 /** The end of a coding. Empty elements count for nothing (RFC 9110 §5.6.1). */
 function codingEnd(s: usize): HttpError {
-  if ((load<u32>(s, HttpParser.Index) & Part.Mask) != Part.Before) {
+  if ((load<u32>(s, HttpParser.Index) & PART) != Part.Before) {
     if (isChunked(s)) {
       if (has(s, Flag.Once)) return HttpError.CodingAfterChunked;
       set(s, Flag.Chunked | Flag.Once);
@@ -293,7 +286,7 @@ export function headError(s: usize): HttpError {
   return request && has(s, Flag.Coding) && !has(s, Flag.Chunked) ? HttpError.CodingNotChunked : HttpError.None;
 }
 
-/** Where the message ends, RFC 9112 §6.3, in that order; CONNECT's and Upgrade's tunnels as RFC 9110 §9.3.6 and §7.8. */
+/** Where the message ends, in the order of RFC 9112 §6.3; tunnels as RFC 9110 §9.3.6 (CONNECT) and §7.8 (Upgrade). */
 export function headEnd(s: usize): Rest {
   const length = has(s, Flag.Length) ? load<u64>(s, HttpParser.Length) : 0;
   if (load<u32>(s, HttpParser.Type) == HttpType.Request) {
@@ -314,7 +307,9 @@ export function headEnd(s: usize): Rest {
 /** A request that asks for another protocol behind itself; one of HTTP/1.0 cannot (RFC 9110 §7.8). */
 export function upgrades(s: usize): bool {
   return (
-    load<u32>(s, HttpParser.Type) == HttpType.Request && has(s, Flag.UpgradeOption) && has(s, Flag.Upgrade) &&
+    load<u32>(s, HttpParser.Type) == HttpType.Request &&
+    has(s, Flag.UpgradeOption) &&
+    has(s, Flag.Upgrade) &&
     load<u32>(s, HttpParser.Minor) != 0
   );
 }

@@ -4,7 +4,7 @@
 // A line ends at CR LF, LF or a lone CR, a head at an empty line or at the first line without a colon.
 
 import { get16, get32, get8 } from "../bytes.ts";
-import { HttpSpan } from "./httptypes.ts";
+import { HttpEntry, HttpSpan } from "./httptypes.ts";
 
 enum Kind {
   Other = 0,
@@ -22,16 +22,16 @@ let count: u32 = 0;
 
 function span(kind: HttpSpan, at: u32, len: u32): void {
   if (count == room) return;
-  const e = table + count++ * HttpSpan.Size;
-  store<u32>(e, kind);
-  store<u32>(e, at, 4);
-  store<u32>(e, len, 8);
+  const e = table + count++ * HttpEntry.Size;
+  store<u32>(e, kind, HttpEntry.Kind);
+  store<u32>(e, at, HttpEntry.At);
+  store<u32>(e, len, HttpEntry.Length);
 }
 
 /**
- * The parts of the messages in a segment's `len` bytes at `p`, in their order, as entries of `HttpSpan` at `out` (room
- * for `max`). The number of entries; 0 when nothing looks like HTTP. Several messages follow each other when the lengths
- * of their bodies are known.
+ * The parts of the messages in a segment's `len` bytes at `p`, in their order, as `HttpEntry`s at `out` (room for `max`).
+ * The number of entries; 0 when nothing looks like HTTP. Several messages follow each other when the lengths of their
+ * bodies are known.
  */
 export function headSpans(p: usize, len: u32, out: usize, max: u32): u32 {
   table = out;
@@ -145,7 +145,7 @@ function find(p: usize, len: u32, c: u32): u32 {
   return n;
 }
 
-/** What a line begins: a request of a method that Wireshark knows, a response, or nothing. `M-` is RFC 2774's prefix. */
+/** What a line begins: a request of a method that Wireshark knows, a response, or nothing. `M-` is of RFC 2774. */
 function startKind(p: usize, len: u32): Kind {
   if (len >= 2 && get16(p, 0) == 0x4d2d) {
     p += 2;

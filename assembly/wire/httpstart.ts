@@ -1,4 +1,4 @@
-// assembly/wire/httpstart.ts: the parser's states, and the parts with many of them: targets and the first lines of chunks.
+// assembly/wire/httpstart.ts: the parser's states, and the parts with many of them: methods, targets, chunks' first lines.
 
 import { HttpError, HttpParser } from "./httptypes.ts";
 import { Flag, isFieldByte, isToken } from "./httpfield.ts";
@@ -23,36 +23,38 @@ export enum State {
   SchemeSlash = 19,
   SchemeSlashes = 20,
   SchemeHost = 21,
-  Asterisk = 22,
-  Authority = 23,
-  AuthorityBracket = 24,
-  AuthorityEnd = 25,
-  AuthorityPort = 26,
-  Target = 27,
-  Version = 28,
-  Minor = 29,
-  LineCr = 30,
-  LineLf = 31,
-  StatusSp = 32,
-  Status = 33,
-  StatusEnd = 34,
-  Reason = 35,
-  FieldStart = 36,
-  Name = 37,
-  ValueStart = 38,
-  Value = 39,
-  FieldLf = 40,
-  HeadLf = 41,
-  ChunkStart = 42,
-  ChunkSize = 43,
-  ExtStart = 44,
-  ExtName = 45,
-  ExtValueStart = 46,
-  ExtValue = 47,
-  ExtQuoted = 48,
-  ExtEscape = 49,
-  ExtEnd = 50,
-  ChunkLf = 51,
+  AbsoluteAuthority = 22,
+  AbsoluteHost = 23,
+  Asterisk = 24,
+  Authority = 25,
+  AuthorityBracket = 26,
+  AuthorityEnd = 27,
+  AuthorityPort = 28,
+  Target = 29,
+  Version = 30,
+  Minor = 31,
+  LineCr = 32,
+  LineLf = 33,
+  StatusSp = 34,
+  Status = 35,
+  StatusEnd = 36,
+  Reason = 37,
+  FieldStart = 38,
+  Name = 39,
+  ValueStart = 40,
+  Value = 41,
+  FieldLf = 42,
+  HeadLf = 43,
+  ChunkStart = 44,
+  ChunkSize = 45,
+  ExtStart = 46,
+  ExtName = 47,
+  ExtValueStart = 48,
+  ExtValue = 49,
+  ExtQuoted = 50,
+  ExtEscape = 51,
+  ExtEnd = 52,
+  ChunkLf = 53,
 }
 
 export function isDigit(c: u32): bool {
@@ -66,7 +68,7 @@ function isAlpha(c: u32): bool {
 /** unreserved, sub-delims and %: what a host is made of (RFC 3986 §3.2.2). */
 function isHost(c: u32): bool {
   if (c >= 128) return false;
-  const mask: u64 = c < 64 ? 0x2bff7ff200000000 : 0x47fffffe87fffffe;
+  const mask: u64 = c < 64 ? (<u64>0x2bff7ff2) << 32 : ((<u64>0x47fffffe) << 32) | 0x87fffffe;
   return ((mask >> (c & 63)) & 1) != 0;
 }
 
@@ -82,10 +84,13 @@ function bad(s: usize, error: HttpError): State {
   return State.Bad;
 }
 
-/** The methods of Node 20's parser, 12 bytes each, nine a row: a sum of strings would be made on a heap at the start. */
-const METHODS_0 = "ACL         BIND        CHECKOUT    CONNECT     COPY        DELETE      GET         HEAD        LINK        ";
-const METHODS_1 = "LOCK        M-SEARCH    MERGE       MKACTIVITY  MKCALENDAR  MKCOL       MOVE        NOTIFY      OPTIONS     ";
-const METHODS_2 = "PATCH       POST        PROPFIND    PROPPATCH   PURGE       PUT         QUERY       REBIND      REPORT      ";
+/** The methods of Node 20's parser, 12 bytes each, nine a row: a sum of strings would be made on a heap. */
+const METHODS_0 =
+  "ACL         BIND        CHECKOUT    CONNECT     COPY        DELETE      GET         HEAD        LINK        ";
+const METHODS_1 =
+  "LOCK        M-SEARCH    MERGE       MKACTIVITY  MKCALENDAR  MKCOL       MOVE        NOTIFY      OPTIONS     ";
+const METHODS_2 =
+  "PATCH       POST        PROPFIND    PROPPATCH   PURGE       PUT         QUERY       REBIND      REPORT      ";
 const METHODS_3 = "SEARCH      SOURCE      SUBSCRIBE   TRACE       UNBIND      UNLINK      UNLOCK      UNSUBSCRIBE ";
 const METHODS: u32 = 35;
 const METHOD_WIDTH: u32 = 12;
@@ -99,12 +104,15 @@ function methodAt(k: u32, n: u32): u32 {
 
 /** The `n`-th byte of a method, or the space behind it: whether a method of Node's may still come of it. */
 export function methodByte(s: usize, n: u32, c: u32): bool {
-  let left: u64 = n == 0 ? (<u64>1 << METHODS) - 1 : load<u64>(s, HttpParser.Candidates);
+  if (n >= METHOD_WIDTH) return false;
   let fit: u64 = 0;
-  while (left != 0 && n < METHOD_WIDTH) {
+  for (
+    let left = n == 0 ? ((<u64>1) << METHODS) - 1 : load<u64>(s, HttpParser.Candidates);
+    left != 0;
+    left &= left - 1
+  ) {
     const k = <u32>ctz(left);
-    left &= left - 1;
-    if (methodAt(k, n) == c) fit |= <u64>1 << k;
+    if (methodAt(k, n) == c) fit |= (<u64>1) << k;
   }
   store<u64>(s, fit, HttpParser.Candidates);
   return fit != 0;
@@ -136,7 +144,13 @@ export function targetByte(s: usize, state: State, c: u32): State {
       if (c == 0x2f) next = State.SchemeHost;
       break;
     case State.SchemeHost:
-      if (isHost(c) || c == 0x5b) next = State.Target;
+      if (isHost(c) || c == 0x5b) next = State.AbsoluteAuthority;
+      break;
+    case State.AbsoluteAuthority:
+    case State.AbsoluteHost:
+      if (isHost(c) || c == 0x3a || c == 0x5b || c == 0x5d) next = state;
+      else if (c == 0x40 && state == State.AbsoluteAuthority) next = State.AbsoluteHost;
+      else if (c == 0x2f || c == 0x3f) next = State.Target;
       break;
     case State.Authority:
       if (c == 0x3a) next = State.AuthorityPort;

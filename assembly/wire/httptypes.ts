@@ -1,6 +1,15 @@
 // assembly/wire/httptypes.ts: numbers that the HTTP code shares with TypeScript: literal values only.
 
-/** What `headSpans` writes: three u32 each, kind, offset and length. */
+/** What the readers write: entries of u32 at these byte offsets. */
+export enum HttpEntry {
+  /** `HttpSpan` or `HttpEvent`. */
+  Kind = 0,
+  At = 4,
+  Length = 8,
+  Size = 12,
+}
+
+/** What `headSpans` finds, one entry each: kind, offset and length. */
 export enum HttpSpan {
   Method = 1,
   Uri = 2,
@@ -12,7 +21,7 @@ export enum HttpSpan {
   Code = 6,
   Phrase = 7,
   ResponseLine = 8,
-  /** Bytes of one entry. */
+  /** Bytes of an entry: `HttpEntry.Size`. */
   Size = 12,
 }
 
@@ -32,7 +41,7 @@ export enum HttpAnswers {
 /**
  * A parser: u32 at these byte offsets.
  *
- *     | state | type | error | flags | minor | code | index | match | head | limit | length u64 | events | answers | pause | ...
+ *     | state | type | error | flags | minor | code | index | match | field | head | limit | length u64 | events | ...
  */
 export enum HttpParser {
   State = 0,
@@ -65,7 +74,7 @@ export enum HttpParser {
   Size = 80,
 }
 
-/** What happened, in entries of three u32: event, offset in the bytes fed, length. */
+/** What happened, one entry each: event, offset in the bytes fed, length. */
 export enum HttpEvent {
   /** A message begins. */
   Begin = 1,
@@ -88,8 +97,6 @@ export enum HttpEvent {
   Tunnel = 12,
   /** Set on an event that gives the last piece of its part; without it more of the part follows. */
   Last = 256,
-  /** Bytes of one entry. */
-  Size = 12,
 }
 
 /** Why bytes are no HTTP/1.x message. */

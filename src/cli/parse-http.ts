@@ -8,8 +8,9 @@ import { type Command, Failure, parseWords } from "./command.ts";
 
 const help = `usage: wirepath parse-http < CASES
 
-Reads one case a line: {"id": any, "type": "request"|"response", "input": "HEX"}, each the first bytes of a connection, and
-prints a line for each: the verdict (accept, reject, incomplete), the messages, and where the bytes break the grammar.
+Reads one case a line: {"id": any, "type": "request"|"response", "input": "HEX"}, each the first bytes of a
+connection, and prints a line for each: the verdict (accept, reject, incomplete), the messages, and where the bytes
+break the grammar.
 As strict as Node's own server, its methods included, and where RFC 9112 is stricter, as strict as that.
 
   --one   feed the parser one byte at a time
@@ -29,7 +30,8 @@ function readCase(line: string, number: number): Case {
   } catch {
     throw new Failure(`${where}: expected a JSON object`);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Failure(`${where}: expected a JSON object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Failure(`${where}: expected a JSON object`);
   const { id, type, input } = value as Record<string, unknown>;
   if (type !== "request" && type !== "response") throw new Failure(`${where}: type: expected "request" or "response"`);
   if (typeof input !== "string" || !/^(?:[0-9a-fA-F]{2})*$/.test(input)) {
@@ -45,7 +47,9 @@ export function parseCase(core: Core, type: Case["type"], input: Uint8Array, ste
     begin: (message) => void messages.push({ message, body: [] }),
     body: (bytes) => void messages.at(-1)!.body.push(bytes),
   };
-  const reader = new HttpReader(core, type === "request" ? HttpType.Request : HttpType.Response, sink, { nodeMethods: true });
+  const reader = new HttpReader(core, type === "request" ? HttpType.Request : HttpType.Response, sink, {
+    nodeMethods: true,
+  });
   try {
     for (let i = 0; i < input.length && reader.fault === null; i += step) reader.feed(input.subarray(i, i + step));
     const fault = reader.fault as HttpFault | null;
@@ -88,7 +92,11 @@ async function* lines(): AsyncGenerator<[string, number]> {
 }
 
 async function run(words: string[]): Promise<number> {
-  const { values } = parseWords(words, { options: { one: { type: "boolean" } }, strict: true, allowPositionals: false });
+  const { values } = parseWords(words, {
+    options: { one: { type: "boolean" } },
+    strict: true,
+    allowPositionals: false,
+  });
   const core = loadCore();
   for await (const [line, number] of lines()) {
     const c = readCase(line, number);

@@ -1,6 +1,6 @@
 // src/core/http.ts: HTTP/1.x messages as TypeScript reads and writes them. The parsing is done in the core.
 
-import { HttpAnswers, HttpError, HttpEvent, HttpParser, HttpType } from "../../assembly/wire/httptypes.ts";
+import { HttpAnswers, HttpEntry, HttpError, HttpEvent, HttpParser, HttpType } from "../../assembly/wire/httptypes.ts";
 import type { Core } from "./core.ts";
 
 export { HttpAnswers, HttpError, HttpType };
@@ -78,7 +78,7 @@ const reasons: Readonly<Record<HttpError, string>> = {
 /** | parser | entries | bytes fed |: 8 KiB of the core */
 const ENTRIES = 64;
 const ENTRIES_AT: number = HttpParser.Size;
-const INPUT_AT = ENTRIES_AT + ENTRIES * HttpEvent.Size;
+const INPUT_AT = ENTRIES_AT + ENTRIES * HttpEntry.Size;
 const BLOCK = 8192;
 const INPUT = BLOCK - INPUT_AT;
 
@@ -154,7 +154,7 @@ export class HttpReader {
         const base = this.offset;
         this.offset += n;
         const events = u32[(this.block + HttpParser.Events) >> 2]!;
-        for (let i = 0; i < events; i++) this.event((out + i * HttpEvent.Size) >> 2, p + taken);
+        for (let i = 0; i < events; i++) this.event((out + i * HttpEntry.Size) >> 2, p + taken);
         taken += n;
         const error: HttpError = u32[(this.block + HttpParser.Error) >> 2]!;
         if (error !== HttpError.None) this.fault = { error, offset: base + n, reason: reasons[error] };
@@ -273,7 +273,8 @@ function fieldLines(headers: readonly HttpField[]): string {
   let s = "";
   for (const [name, value] of headers) {
     if (!TOKEN.test(name)) throw new Error(`HTTP field name ${JSON.stringify(name)}: expected a token`);
-    if (!VALUE.test(value)) throw new Error(`HTTP field ${name}: ${JSON.stringify(value)} holds a byte that cannot be sent`);
+    if (!VALUE.test(value))
+      throw new Error(`HTTP field ${name}: ${JSON.stringify(value)} holds a byte that cannot be sent`);
     s += `${name}: ${value}\r\n`;
   }
   return s;
@@ -283,16 +284,27 @@ function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(text, (c) => c.charCodeAt(0));
 }
 
-/** The head of a request. Throws for a part that would not be read back as it is (RFC 9112 §11.1: no CR or LF slips in). */
-export function requestHead(method: string, target: string, headers: readonly HttpField[], version = "1.1"): Uint8Array {
+/** The head of a request. Throws for a part that would be read back as something else: no CR or LF slips in. */
+export function requestHead(
+  method: string,
+  target: string,
+  headers: readonly HttpField[],
+  version = "1.1",
+): Uint8Array {
   if (!TOKEN.test(method)) throw new Error(`HTTP method ${JSON.stringify(method)}: expected a token`);
   if (!TARGET.test(target)) throw new Error(`HTTP target ${JSON.stringify(target)}: expected visible ASCII`);
   return bytesOf(`${method} ${target} HTTP/${checkVersion(version)}\r\n${fieldLines(headers)}\r\n`);
 }
 
 /** The head of a response; as `requestHead`. */
-export function responseHead(status: number, reason: string, headers: readonly HttpField[], version = "1.1"): Uint8Array {
-  if (!Number.isInteger(status) || status < 100 || status > 999) throw new Error(`HTTP status ${status}: expected 100 to 999`);
+export function responseHead(
+  status: number,
+  reason: string,
+  headers: readonly HttpField[],
+  version = "1.1",
+): Uint8Array {
+  if (!Number.isInteger(status) || status < 100 || status > 999)
+    throw new Error(`HTTP status ${status}: expected 100 to 999`);
   if (!REASON.test(reason)) throw new Error(`HTTP reason ${JSON.stringify(reason)} holds a byte that cannot be sent`);
   return bytesOf(`HTTP/${checkVersion(version)} ${status} ${reason}\r\n${fieldLines(headers)}\r\n`);
 }
