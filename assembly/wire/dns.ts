@@ -218,7 +218,7 @@ export function nameToText(wire: usize, len: u32, out: usize): u32 {
       if (c <= 0x20 || c >= 0x7f) {
         store<u8>(o, 0x5c);
         store<u8>(o, <u8>(0x30 + c / 100), 1);
-        store<u8>(o, <u8>(0x30 + (c / 10) % 10), 2);
+        store<u8>(o, <u8>(0x30 + ((c / 10) % 10)), 2);
         store<u8>(o, <u8>(0x30 + (c % 10)), 3);
         o += 4;
       } else {
@@ -280,8 +280,6 @@ export function nameFromText(text: usize, len: u32, out: usize): i32 {
   return o + 1;
 }
 
-// @ts-ignore: decorator
-@inline
 function isDigit(c: u32): bool {
   return c - 0x30 < 10;
 }

@@ -35,7 +35,13 @@ export type DnsData =
       readonly expire: number;
       readonly minimum: number;
     }
-  | { readonly type: "SRV"; readonly priority: number; readonly weight: number; readonly port: number; readonly target: string }
+  | {
+      readonly type: "SRV";
+      readonly priority: number;
+      readonly weight: number;
+      readonly port: number;
+      readonly target: string;
+    }
   /** RFC 6891 §6.1.3: the class is the sender's UDP payload size, the TTL holds extended RCODE, version and DO. */
   | { readonly type: "OPT"; readonly options: readonly DnsOption[] }
   | { readonly type: `TYPE${number}`; readonly rdata: Uint8Array };
@@ -171,8 +177,16 @@ export function dnsFlags(flags: number): DnsFlags {
 export function dnsFlagsWord(f: Partial<DnsFlags>): number {
   const bit = (on: boolean | undefined, n: number): number => (on === true ? n : 0);
   return (
-    bit(f.qr, 0x8000) | (((f.opcode ?? 0) & 15) << 11) | bit(f.aa, 0x400) | bit(f.tc, 0x200) | bit(f.rd, 0x100) |
-    bit(f.ra, 0x80) | bit(f.z, 0x40) | bit(f.ad, 0x20) | bit(f.cd, 0x10) | ((f.rcode ?? 0) & 15)
+    bit(f.qr, 0x8000) |
+    (((f.opcode ?? 0) & 15) << 11) |
+    bit(f.aa, 0x400) |
+    bit(f.tc, 0x200) |
+    bit(f.rd, 0x100) |
+    bit(f.ra, 0x80) |
+    bit(f.z, 0x40) |
+    bit(f.ad, 0x20) |
+    bit(f.cd, 0x10) |
+    ((f.rcode ?? 0) & 15)
   );
 }
 
@@ -250,7 +264,7 @@ function readData(core: Core, p: number, len: number, type: number, cls: number,
     }
     case DnsType.OPT: {
       const options: DnsOption[] = [];
-      for (let i = at; i < at + length; ) {
+      for (let i = at; i < at + length;) {
         const n = view.getUint16(p + i + 2);
         options.push({ code: view.getUint16(p + i), data: bytes(i + 4, n) });
         i += 4 + n;
@@ -266,8 +280,8 @@ function readData(core: Core, p: number, len: number, type: number, cls: number,
 export type DnsDraft = Partial<DnsMessage>;
 
 /**
- * Writes a message of at most `limit` bytes, names compressed. Where an answer or an authority does not fit, the rest is
- * left out and TC is set; additionals that do not fit are left out silently (RFC 2181 §9), but never an OPT.
+ * Writes a message of at most `limit` bytes, names compressed. Where an answer or an authority does not fit, the rest
+ * is left out and TC is set; additionals that do not fit are left out silently (RFC 2181 §9), but never an OPT.
  * Throws for a name, a number or a string that has no place on the wire.
  */
 export function encodeDns(core: Core, message: DnsDraft, limit = MESSAGE_MAX): Uint8Array {
@@ -351,11 +365,18 @@ function writeData(core: Core, w: number, r: DnsRecord): boolean {
     case "MX":
       return short(r.preference, "preference") && name(r.exchange, true);
     case "SRV":
-      return short(r.priority, "priority") && short(r.weight, "weight") && short(r.port, "port") && name(r.target, false);
+      return (
+        short(r.priority, "priority") && short(r.weight, "weight") && short(r.port, "port") && name(r.target, false)
+      );
     case "SOA":
       return (
-        name(r.mname, true) && name(r.rname, true) && long(r.serial, "serial") && long(r.refresh, "refresh") &&
-        long(r.retry, "retry") && long(r.expire, "expire") && long(r.minimum, "minimum")
+        name(r.mname, true) &&
+        name(r.rname, true) &&
+        long(r.serial, "serial") &&
+        long(r.refresh, "refresh") &&
+        long(r.retry, "retry") &&
+        long(r.expire, "expire") &&
+        long(r.minimum, "minimum")
       );
     case "TXT": {
       if (r.strings.length === 0) throw new Error("DNS TXT without a string: expected one or more (RFC 1035 §3.3.14)");
@@ -369,7 +390,9 @@ function writeData(core: Core, w: number, r: DnsRecord): boolean {
       return putBytes(core, w, room);
     }
     case "OPT":
-      return r.options.every((o) => short(o.code, "option") && short(o.data.length, "option length") && putBytes(core, w, o.data));
+      return r.options.every(
+        (o) => short(o.code, "option") && short(o.data.length, "option length") && putBytes(core, w, o.data),
+      );
     default:
       return putBytes(core, w, r.rdata);
   }
