@@ -124,7 +124,10 @@ export class Namespace implements Owner {
   /** __netif_receive_skb: the Ethernet header, then the protocol. Takes the frame. */
   private readonly receive = (dev: Interface, frame: Frame): void => {
     const { core, x } = this.world;
-    const bad = x.etherReceive(frame, dev.mac);
+    const { u32 } = core;
+    // whose a frame is was decided on the port; the bridge device asks no more
+    const ours = dev.kind === "bridge" && u32[(frame + Pkt.Type) >> 2] === PktType.Host;
+    const bad = x.etherReceive(frame, ours ? u32[(frame + Pkt.Data) >> 2]! : dev.mac);
     if (bad !== Drop.None) return this.drop(frame, bad, dev);
     switch (core.u32[(frame + Pkt.Protocol) >> 2]) {
       case TYPE_IPV4:
