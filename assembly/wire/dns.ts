@@ -12,6 +12,8 @@ import { DnsClass, DnsRr, DnsType } from "./dnstypes.ts";
 export const HEADER_LEN: u32 = 12;
 /** A name on the wire, its root label included (RFC 1035 §3.1). */
 export const NAME_MAX: u32 = 255;
+/** A name has no more labels than this; with more pointers some lead to nothing but pointers, to burn time. */
+const HOPS_MAX: u32 = 127;
 
 const ID: usize = 0;
 const FLAGS: usize = 2;
@@ -130,6 +132,7 @@ function walk(p: usize, len: u32, at: u32, out: usize): i32 {
   let limit = at;
   let end: u32 = 0;
   let total: u32 = 0;
+  let hops: u32 = 0;
   while (true) {
     if (at >= len) return -Drop.Truncated;
     const n = get8(p, at);
@@ -147,7 +150,7 @@ function walk(p: usize, len: u32, at: u32, out: usize): i32 {
     if (at + 2 > len) return -Drop.Truncated;
     if (end == 0) end = at + 2;
     at = get16(p, at) & 0x3fff;
-    if (at >= limit || at < HEADER_LEN) return -Drop.BadName;
+    if (at >= limit || at < HEADER_LEN || ++hops > HOPS_MAX) return -Drop.BadName;
     limit = at;
   }
 }

@@ -10,5 +10,5 @@ declare module "dns-packet" {
     additionals?: Record<string, unknown>[];
   }
   export function encode(packet: Packet): Buffer;
-  export function decode(bytes: Uint8Array): Required<Packet>;
+  export function decode(bytes: Buffer): Required<Packet>;
 }
