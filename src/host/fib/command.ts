@@ -1,6 +1,6 @@
 // src/host/fib/command.ts: `ip route`, `ip rule` and `ip addr` as a lab and its timeline give them.
 
-import { formatIpv4, maskOf, parseIpv4 } from "../../core/address.ts";
+import { maskOf, parseIpv4 } from "../../core/address.ts";
 import { TextError } from "../text.ts";
 import type { AddressOptions } from "./addresses.ts";
 import { type InsertMode } from "./create.ts";
@@ -78,6 +78,7 @@ function flushRoutes(fib: Fib, words: Words): void {
 }
 
 function rule(fib: Fib, words: Words, verb: string): void {
+  if (words.done && verb !== "flush" && verb !== "") throw words.fail(`"ip rule ${verb}" requires arguments.`);
   if (verb === "add" || verb === "a") return fib.addRule(parseRule(words));
   if (verb === "del" || verb === "delete" || verb === "d") return fib.deleteRule(parseRule(words, true));
   if (verb !== "flush") throw words.fail(`'${verb}': expected add, del or flush`);
@@ -134,7 +135,7 @@ function removeAddress(fib: Fib, name: string, local: number, length: number): v
   const device = fib.device(name)!;
   const found = device.addresses.find((a) => a.local === local && (length < 0 || a.length === length));
   if (found === undefined) {
-    throw new FibError(errno.EADDRNOTAVAIL, `Error: ipv4: Address not found: ${formatIpv4(local)}.`);
+    throw new FibError(errno.EADDRNOTAVAIL, "Error: ipv4: Address not found.");
   }
   fib.removeAddress(device.dev, found.local, found.length);
 }
@@ -165,11 +166,12 @@ export function loadRoutes(fib: Fib, lines: readonly string[]): void {
 export function loadRules(fib: Fib, lines: readonly string[]): void {
   for (const line of lines) {
     const spec = parseRule(line.replace(/^\s*(ip\s+)?rule\s+add\s/, ""));
+    if (fib.tables.rules.has(spec)) continue;
     try {
       fib.addRule(spec);
     } catch (e) {
       if (!(e instanceof FibError)) throw e;
-      if (e.errno !== errno.EEXIST) throw new TextError(1, 1, `'${line}': ${e.message}`);
+      throw new TextError(1, 1, `'${line}': ${e.message}`);
     }
   }
 }

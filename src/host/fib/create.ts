@@ -83,7 +83,8 @@ function createInfo(fib: Fib, spec: RouteSpec): Info {
     if (nh.dev === null) throw new FibError(errno.ENODEV, "RTNETLINK answers: No such device");
     ways.push({ way: { dev: deviceOf(fib, nh.dev), scope: Scope.Nowhere }, nh });
   } else for (const nh of spec.nexthops) ways.push({ way: checkNexthop(fib, spec, nh), nh });
-  if (spec.source !== 0 && !isValidSource(fib, spec)) throw invalid("Invalid prefsrc address");
+  // fib_create_info asks for a local source behind its checks of next hops, which errors have none of
+  if (spec.source !== 0 && errorOf(spec.type) === 0 && !isValidSource(fib, spec)) throw invalid("Invalid prefsrc address");
   return internInfo(fib, spec, ways);
 }
 
@@ -178,8 +179,8 @@ export function insertRoute(fib: Fib, spec: RouteSpec, mode: InsertMode): void {
   if (spec.metrics.length > 0 && errorOf(spec.type) === 0) {
     for (const m of spec.metrics) if (m.name === "hoplimit" && m.value > 255) throw invalid("Invalid metric value");
   }
+  const table = fib.tables.make(spec.table); // even if the route is refused
   const info = createInfo(fib, spec);
-  const table = fib.tables.make(spec.table);
   const { store } = fib.tables;
   const alias = store.alias({ table: spec.table, tos: spec.tos, type: spec.type, info, error: errorOf(spec.type) });
   try {
@@ -262,7 +263,7 @@ export function deleteRoute(fib: Fib, spec: RouteSpec): void {
   for (const nh of spec.nexthops) if (nh.dev !== null) deviceOf(fib, nh.dev);
   const table = fib.tables.get(spec.table);
   const missing = new FibError(errno.ESRCH, "RTNETLINK answers: No such process");
-  if (table === null) throw missing;
+  if (table === null) throw new FibError(errno.ESRCH, "Error: FIB table does not exist.");
   const list = listOf(table.trie.get(spec.prefix, spec.length));
   const i = list.findIndex(
     (a) =>

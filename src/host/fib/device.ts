@@ -105,7 +105,7 @@ export function addAddress(fib: Fib, device: InetDevice, local: number, length: 
     local,
     length,
     broadcast: o.broadcast ?? 0,
-    scope: o.scope ?? (dev.kind === "loopback" && local >>> 24 === 127 ? Scope.Host : Scope.Universe),
+    scope: o.scope ?? (local >>> 24 === 127 ? Scope.Host : Scope.Universe),
     noPrefixRoute: o.noPrefixRoute ?? false,
     metric: o.metric ?? 0,
     label: o.label ?? dev.name,
@@ -185,6 +185,7 @@ function syncUp(fib: Fib, dev: Interface): void {
 
 /** NETDEV_DOWN: routes by the device go; those of its own addresses stay. */
 export function linkDown(fib: Fib, device: InetDevice): void {
+  device.groups.delete(ALL_HOSTS);
   disable(fib, device.dev, false);
   fib.changed();
 }

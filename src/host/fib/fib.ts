@@ -191,8 +191,14 @@ export class Fib {
     const lines: string[] = [];
     for (const t of this.tables.all()) {
       if (table !== null && t.id !== table) continue;
+      // prefixes that begin at the same address come longest first
+      let at = 0;
+      let last = -1;
       t.trie.forEach((prefix, length, leaf) => {
-        for (const a of leaf.aliases) if (a.table === t.id) lines.push(formatRoute(prefix, length, a));
+        const mine = leaf.aliases.flatMap((a) => (a.table === t.id ? [formatRoute(prefix, length, a)] : []));
+        if (prefix !== last) at = lines.length;
+        last = prefix;
+        lines.splice(at, 0, ...mine);
       });
     }
     return lines;
@@ -282,7 +288,7 @@ export class Fib {
   countAddress(address: number, dev: Interface): void {
     const list = this.own.get(address);
     if (list === undefined) this.own.set(address, [dev]);
-    else list.push(dev);
+    else list.unshift(dev); // the newest is found first (inet_hash_insert)
   }
 
   discountAddress(address: number, dev: Interface): void {

@@ -23,8 +23,8 @@ export function formatNexthop(nh: Nexthop): string {
   return nh.dev === null ? via.trim() : `${via}dev ${nh.dev.name}`;
 }
 
-function flags(nh: Nexthop): string {
-  return (nh.dead ? " dead" : "") + (nh.onlink ? " onlink" : "") + (nh.dead ? " linkdown" : "");
+function flags(nh: Nexthop): string[] {
+  return [nh.dead ? "dead" : "", nh.onlink ? "onlink" : "", nh.dead ? "linkdown" : ""].filter((w) => w !== "");
 }
 
 /** Everything behind the destination and the tos. */
@@ -38,11 +38,11 @@ export function formatTail(alias: Alias, ways: boolean): string {
   if (info.scope !== Scope.Universe) words.push(`scope ${scopeNames.format(info.scope)}`);
   if (info.source !== 0) words.push(`src ${formatIpv4(info.source)}`);
   if (info.metric !== 0) words.push(`metric ${info.metric}`);
+  if (single !== null && ways) words.push(...flags(single));
+  for (const m of info.metrics) words.push(`${m.name}${m.lock ? " lock" : ""} ${m.value}`);
   let line = words.join(" ");
-  if (single !== null && ways) line += flags(single);
-  for (const m of info.metrics) line += ` ${m.name}${m.lock ? " lock" : ""} ${m.value}`;
   if (info.nexthops.length > 1 && ways) {
-    for (const nh of info.nexthops) line += `\n\tnexthop ${formatNexthop(nh)} weight ${nh.weight}${flags(nh)}`;
+    for (const nh of info.nexthops) line += `\n\tnexthop ${formatNexthop(nh)} weight ${[nh.weight, ...flags(nh)].join(" ")}`;
   }
   return line;
 }

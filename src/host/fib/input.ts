@@ -104,7 +104,7 @@ function forward(fib: Fib, frame: Frame, device: InetDevice): Route | null {
   ) {
     fib.world.core.u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.DoRedirect;
   }
-  return fib.maker.unicast(res);
+  return fib.maker.unicast(res, false);
 }
 
 function sendsRedirects(fib: Fib, device: InetDevice): boolean {

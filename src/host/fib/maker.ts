@@ -23,10 +23,13 @@ export class RouteMaker {
   constructor(private readonly fib: Fib) {}
 
   /** The way out that the search found: forwarded, or sent from here by a unicast route. */
-  unicast(res: Result): Route {
+  unicast(res: Result, fromHere: boolean): Route {
     const nh = res.nexthop!;
     const slots = this.slots(nh);
-    return slots[RouteType.Unicast] ?? (slots[RouteType.Unicast] = this.make(res.alias!, nh, RouteType.Unicast, 0, nh.dev));
+    const comesBack = fromHere && nh.dev!.kind === "loopback";
+    const kind = RouteType.Unicast | (comesBack ? LOCAL_COPY : 0);
+    const flags = comesBack ? routeFlag.local : 0;
+    return slots[kind] ?? (slots[kind] = this.make(res.alias!, nh, RouteType.Unicast, flags, nh.dev));
   }
 
   /** For this host, by a route of type local (or broadcast) in a table. */

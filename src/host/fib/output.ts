@@ -27,11 +27,11 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
     if (flow.oif === 0 && (isMulticast(flow.dst) || flow.dst === BROADCAST)) {
       // the source says by which device
       const dev = fib.deviceOfAddress(flow.src);
-      if (dev === null) return refuse(errno.EINVAL);
+      if (dev === null) return refuse(errno.ENETUNREACH);
       flow.oif = dev.ifindex;
       return send(fib, flow, dev, null);
     }
-    if (!flow.anySource && fib.deviceOfAddress(flow.src) === null) return refuse(errno.EINVAL);
+    if (!flow.anySource && fib.deviceOfAddress(flow.src) === null) return refuse(errno.ENETUNREACH);
   }
   let dev: Interface | null = null;
   if (flow.oif !== 0) {
@@ -66,7 +66,8 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
     const lo = fib.deviceAt(LOOPBACK_IFINDEX);
     if (lo === null) return refuse(errno.ENODEV);
     flow.oif = LOOPBACK_IFINDEX;
-    return fib.maker.local(result);
+    // a group stays one, whatever a table calls it
+    return flow.dst >>> 28 >= 14 ? send(fib, flow, lo.dev, result) : fib.maker.local(result);
   }
   if (flow.oif === 0 && result.info!.nexthops.length > 1) {
     selectWay(fib, result, hashOf(fib, flow.src, flow.dst, flow.proto, flow.sport, flow.dport), flow.src);
@@ -99,7 +100,8 @@ function send(fib: Fib, flow: Flow, dev: Interface, res: Result | null): Route |
   }
   if (isZeronet(flow.dst)) return fib.refuse(Drop.NoRoute, errno.EINVAL);
   if (res === null) return fib.maker.onLink(dev);
+  if (res.type === RouteType.Local) return fib.maker.local(res);
   if (res.type === RouteType.Broadcast) return fib.maker.sentToGroup(dev, res, RouteType.Broadcast, true);
   if (res.type === RouteType.Multicast) return fib.maker.sentToGroup(dev, res, RouteType.Multicast, false);
-  return fib.maker.unicast(res);
+  return fib.maker.unicast(res, true);
 }

@@ -1,7 +1,7 @@
 // src/host/fib/ruleformat.ts: rules in the words of `ip rule show` (iproute2 6.1), which read back the same.
 
 import { formatIpv4 } from "../../core/address.ts";
-import { formatDsfield, ipProtocolNames, tableNames } from "./names.ts";
+import { PROTO_KERNEL, formatDsfield, ipProtocolNames, protocolNames, tableNames } from "./names.ts";
 import { type Rule, RuleAction } from "./rules.ts";
 
 function formatSelector(address: number, length: number): string {
@@ -49,5 +49,6 @@ export function formatRule(r: Rule): string {
   if (r.ipProto !== 0) s += ` ipproto ${ipProtocolNames.nameOf(r.ipProto) ?? `ipproto-${r.ipProto}`}`;
   if (r.sport !== null) s += ` sport ${formatPorts(r.sport)}`;
   if (r.dport !== null) s += ` dport ${formatPorts(r.dport)}`;
-  return s + formatAction(r);
+  s += formatAction(r);
+  return r.protocol === 0 || r.protocol === PROTO_KERNEL ? s : `${s} proto ${protocolNames.format(r.protocol)}`;
 }

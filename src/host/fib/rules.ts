@@ -77,7 +77,7 @@ export const anyRule: RuleSpec = {
   table: 0,
   goto: 0,
   suppressPrefixLength: -1,
-  protocol: 3,
+  protocol: 0,
 };
 
 const tosMask = 0x1c;
@@ -122,11 +122,14 @@ export class Rules {
     return second !== undefined && second.priority > 0 ? second.priority - 1 : 0;
   }
 
+  private checkGoto(spec: RuleSpec): void {
+    if (spec.action !== RuleAction.Goto || spec.goto > (spec.priority ?? this.freePriority())) return;
+    throw new FibError(errno.EINVAL, "Error: Backward goto not supported.");
+  }
+
   /** Adds a rule (fib_nl_newrule with NLM_F_EXCL). Throws FibError EEXIST when the same one is there. */
   add(spec: RuleSpec, indexOf: (name: string) => number): void {
-    if (spec.action === RuleAction.Goto && spec.goto <= (spec.priority ?? this.freePriority())) {
-      throw new FibError(errno.EINVAL, "Error: Backward goto not supported.");
-    }
+    this.checkGoto(spec);
     const rule = build(spec, spec.priority ?? this.freePriority(), indexOf);
     if (this.list.some((r) => equal(r, rule))) throw new FibError(errno.EEXIST, "RTNETLINK answers: File exists");
     let i = 0;
@@ -136,8 +139,17 @@ export class Rules {
     this.aim();
   }
 
+  /** Whether that very rule is there, whoever made it. */
+  has(spec: RuleSpec): boolean {
+    const rule = build(spec, spec.priority ?? this.freePriority(), () => 0);
+    return this.list.some(
+      (r) => r.invert === spec.invert && r.goto === spec.goto && equal({ ...r, protocol: rule.protocol }, rule),
+    );
+  }
+
   /** Removes the first rule that has everything that was said. Throws FibError ENOENT when there is none. */
   delete(spec: RuleSpec): void {
+    this.checkGoto(spec);
     const i = this.list.findIndex((r) => fits(r, spec));
     if (i < 0) throw new FibError(errno.ENOENT, "RTNETLINK answers: No such file or directory");
     const [gone] = this.list.splice(i, 1);
@@ -188,13 +200,13 @@ function samePorts(a: readonly [number, number] | null, b: readonly [number, num
   return a === b || (a !== null && b !== null && a[0] === b[0] && a[1] === b[1]);
 }
 
-/** rule_exists: everything but the inversion and who made it. */
+/** rule_exists: everything but the inversion and where a goto leads. */
 function equal(a: Rule, b: Rule): boolean {
   return (
-    a.action === b.action && a.table === b.table && a.priority === b.priority && a.goto === b.goto &&
+    a.action === b.action && a.table === b.table && a.priority === b.priority && a.protocol === b.protocol &&
     a.suppressPrefixLength === b.suppressPrefixLength && a.iif === b.iif && a.oif === b.oif && a.mark === b.mark &&
     a.mask === b.mask && a.ipProto === b.ipProto && samePorts(a.sport, b.sport) && samePorts(a.dport, b.dport) &&
-    a.srcLength === b.srcLength && a.dstLength === b.dstLength && a.tos === b.tos && a.invert === b.invert &&
+    a.srcLength === b.srcLength && a.dstLength === b.dstLength && a.tos === b.tos &&
     a.src === b.src && a.dst === b.dst
   );
 }
@@ -205,7 +217,7 @@ function fits(r: Rule, s: RuleSpec): boolean {
     (s.priority === null || s.priority === r.priority) &&
     (s.action !== RuleAction.Table || s.table === 0 || s.table === r.table) &&
     (s.action === RuleAction.Table ? s.table === 0 || r.action === RuleAction.Table : s.action === r.action) &&
-    (s.action !== RuleAction.Goto || s.goto === r.goto) &&
+    (s.protocol === 0 || s.protocol === r.protocol) &&
     (s.suppressPrefixLength < 0 || s.suppressPrefixLength === r.suppressPrefixLength) &&
     (s.iif === null || s.iif === r.iif) && (s.oif === null || s.oif === r.oif) &&
     (!s.hasMark || s.mark === r.mark) && (s.markMask === null || s.markMask === r.mask) &&

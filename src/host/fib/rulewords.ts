@@ -1,6 +1,6 @@
 // src/host/fib/rulewords.ts: rules as `ip rule` reads them (iproute2's ip/iprule.c).
 
-import { TABLE_MAIN, ipProtocolNames, parseDsfield, parseNumber, tableNames } from "./names.ts";
+import { TABLE_MAIN, ipProtocolNames, parseDsfield, parseNumber, protocolNames, tableNames } from "./names.ts";
 import { deviceName } from "./routewords.ts";
 import { type RuleSpec, RuleAction, anyRule } from "./rules.ts";
 import { Words, parseIpPrefix } from "./words.ts";
@@ -25,6 +25,7 @@ export function parseRule(text: string | Words, deleting = false): RuleSpec {
   let acted = false;
   if (/^\d+:$/.test(words.peek())) d.priority = words.read("a priority", (t) => parseNumber(t.slice(0, -1), 0xffffffff));
   while (!words.done) acted = option(words, d) || acted;
+  if (!deleting && (d.tos & ~0x1c) !== 0) throw words.fail("Error: Invalid tos.");
   if (!acted && !deleting) d.table = TABLE_MAIN;
   return d;
 }
@@ -57,7 +58,6 @@ function option(words: Words, d: Draft): boolean {
     case "tos":
     case "dsfield":
       d.tos = words.read("a dsfield", parseDsfield);
-      if ((d.tos & ~0x1c) !== 0) throw words.fail("Error: Invalid tos.");
       return false;
     case "fwmark":
       fwmark(words, d);
@@ -82,7 +82,7 @@ function option(words: Words, d: Draft): boolean {
       return false;
     case "protocol":
     case "proto":
-      words.next("a routing protocol");
+      d.protocol = words.read("a routing protocol", (t) => protocolNames.parse(t));
       return false;
     case "suppress_prefixlength":
     case "sup_pl":

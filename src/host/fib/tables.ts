@@ -131,8 +131,7 @@ export class Tables {
     res.dst = flow.dst;
     if (this.rules.custom) return this.lookupByRules(flow, res);
     let err = this.lookupIn(this.main, flow, res);
-    // a table `default` is asked whatever the answer was, and its answer stands
-    if (err !== 0 && this.default !== null) err = this.lookupIn(this.default, flow, res);
+    if (err === errno.EAGAIN && this.default !== null) err = this.lookupIn(this.default, flow, res);
     return err === errno.EAGAIN ? errno.ENETUNREACH : err;
   }
 

@@ -107,7 +107,10 @@ export class Network {
     return this.core.u32[(this.frame + Pkt.Flags) >> 2]!;
   }
 
-  output(words: Partial<Record<"dst" | "src", string>> & { oif?: string; tos?: number; mark?: number; proto?: number }): {
+  output(words: {
+    dst?: string | undefined; src?: string | undefined; oif?: string | undefined;
+    tos?: number; mark?: number; proto?: number; sport?: number; dport?: number;
+  }): {
     route: Route | null;
     flow: Flow;
   } {
@@ -118,6 +121,8 @@ export class Network {
     flow.tos = words.tos ?? 0;
     flow.mark = words.mark ?? 0;
     flow.proto = words.proto ?? 0;
+    flow.sport = words.sport ?? 0;
+    flow.dport = words.dport ?? 0;
     return { route: this.fib.routeOutput(flow), flow };
   }
 }
