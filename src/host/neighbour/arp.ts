@@ -4,6 +4,7 @@ import { Drop } from "../../../assembly/drop.ts";
 import { Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
+import { JIFFY, timerExpiry } from "../../link/jiffies.ts";
 import { Flow } from "../fib/flow.ts";
 import { type Route, RouteType, Scope } from "../fib/route.ts";
 import type { NeighbourHost } from "./host.ts";
@@ -17,8 +18,6 @@ const HTYPE_IEEE802 = 6;
 const FRAME_LEN = 42;
 const HEADER = 14;
 const CENTISECOND = 10_000_000;
-/** The reference kernel's tick: delays are drawn in whole ones. */
-const JIFFY = 4_000_000;
 
 export class Arp {
   private readonly flow = new Flow();
@@ -241,8 +240,9 @@ export class Arp {
     if (table.proxyQueued > table.conf.proxy_qlen) return this.ns.drop(frame, Drop.QueueLimit, dev);
     table.proxyQueued++;
     const { clock, rng } = this.ns.world;
+    // drawn in whole ticks
     const ticks = Math.max(1, Math.floor((delay * CENTISECOND) / JIFFY));
-    clock.after(rng.below(ticks) * JIFFY, () => {
+    clock.at(timerExpiry(clock.now, rng.below(ticks) * JIFFY), () => {
       table.proxyQueued--;
       if (!dev.up) return this.ns.drop(frame, Drop.LinkDown, dev);
       this.late = true;

@@ -7,6 +7,7 @@ import { formatIpv4 } from "../../core/address.ts";
 import type { Frame } from "../../core/core.ts";
 import { MS, SECOND } from "../../link/clock.ts";
 import type { Interface } from "../../link/interface.ts";
+import { timerExpiry } from "../../link/jiffies.ts";
 import { RouteType } from "../fib/route.ts";
 import { Arp } from "./arp.ts";
 import type { NeighbourHost } from "./host.ts";
@@ -351,7 +352,8 @@ export class Neighbours {
 
   private setTimer(n: Neighbour, delay: number): void {
     this.stopTimer(n);
-    n.timer = this.ns.world.clock.after(delay, n.run);
+    const { clock } = this.ns.world;
+    n.timer = clock.at(timerExpiry(clock.now, delay), n.run);
   }
 
   private stopTimer(n: Neighbour): void {
