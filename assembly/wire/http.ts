@@ -15,6 +15,7 @@ import {
   headError,
   isBlank,
   isFieldByte,
+  isKnown,
   isToken,
   matchStart,
   nameByte,
@@ -236,7 +237,14 @@ export function feed(s: usize, p: usize, len: u32, out: usize, max: u32): u32 {
         continue;
       case State.Value:
         if (isFieldByte(c)) {
-          error = valueByte(s, c);
+          if (isKnown(s)) error = valueByte(s, c);
+          else {
+            // most values mean nothing here: on to the first byte that may end one
+            while (i + 1 < len && head < limit && isFieldByte(get8(p, i + 1))) {
+              i++;
+              head++;
+            }
+          }
         } else if (c == 0x0d) {
           error = valueEnd(s);
           if (error != HttpError.None) break;

@@ -135,13 +135,14 @@ export function nameEnd(s: usize): HttpError {
   return HttpError.None;
 }
 
-/** One byte of a value, white space in front included. */
-export function valueByte(s: usize, c: u32): HttpError {
-  const field = load<u32>(s, HttpParser.Field);
-  return field == Field.Other ? HttpError.None : knownByte(s, field, c);
+/** Whether the value that is being read is one that is looked into. */
+export function isKnown(s: usize): bool {
+  return load<u32>(s, HttpParser.Field) != Field.Other;
 }
 
-function knownByte(s: usize, field: u32, c: u32): HttpError {
+/** One byte of such a value. */
+export function valueByte(s: usize, c: u32): HttpError {
+  const field = load<u32>(s, HttpParser.Field);
   if (field == Field.Length) return lengthByte(s, c);
   if (field == Field.Coding) return codingByte(s, c);
   if (field == Field.Connection) {
