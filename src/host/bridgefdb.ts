@@ -2,7 +2,7 @@
 
 import { parseMac } from "../core/address.ts";
 import type { Bridge } from "../device/bridge.ts";
-import { BridgePort } from "../device/bridgeport.ts";
+import { BridgePort, PortState } from "../device/bridgeport.ts";
 import type { FdbEntry } from "../device/fdb.ts";
 import type { Interface } from "../link/interface.ts";
 import { formatFdb } from "./bridgeshow.ts";
@@ -175,6 +175,9 @@ function add(ns: Namespace, spec: Spec, line: string, exclusive: boolean): void 
   const kind = spec.kind ?? "permanent";
   if (port === null && kind !== "permanent") {
     throw wrong(spec.at, `bridge fdb: an entry of the bridge ${bridge.dev.name} itself can only be permanent`);
+  }
+  if (port !== null && kind === "dynamic" && port.state !== PortState.Forwarding && port.state !== PortState.Learning) {
+    throw wrong(spec.devAt!, `bridge fdb: ${port.dev.name} cannot learn now, expected a static or permanent entry`);
   }
   if (spec.sticky && kind === "permanent") throw wrong(spec.at, "bridge fdb: a permanent entry cannot be sticky");
   const vlans = port === null ? bridge.vlans : port.vlans;
