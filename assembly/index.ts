@@ -54,7 +54,6 @@ export {
   put32 as dnsPut32, putBytes as dnsPutBytes, putName as dnsPutName,
 } from "./wire/dnswriter";
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
-export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
 export { dissect } from "./dissect";
 export {
   etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
@@ -72,7 +71,6 @@ export {
   fibNew, fibFree, fibCount, fibBytes, fibFastBytes, fibAdd, fibDel, fibLoad, fibGet, fibLookup, fibMatch, fibBatch,
   fibNext, fibFound,
 } from "./fib";
-export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
 export {
   tableCreate as ctTableCreate, find as ctFind, confirm as ctConfirm, kill as ctKill, put as ctPut, hold as ctHold,
   reset as ctReset, attachRelated as ctAttachRelated, collect as ctCollect, flush as ctFlush, nextEntry as ctNextEntry,
@@ -88,3 +86,6 @@ export {
   killReason as fragKillReason, nextExpiry as fragNextExpiry, expire as fragExpire, expiredHead as fragExpiredHead,
   expiredIn as fragExpiredIn, expiredUser as fragExpiredUser, queues as fragQueues, memoryUsed as fragMemory,
 } from "./defrag";
+export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
+export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
+export { jhash, reciprocalScale } from "./jhash";

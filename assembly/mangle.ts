@@ -115,11 +115,11 @@ export function clearEcn(h: usize): bool {
 }
 
 /**
- * tcpmss_mangle_packet: lowers the MSS option to `mss`, or adds one to a segment without data. 0: done; -1: the
+ * tcpmss_mangle_packet: lowers the MSS option to `mss`, or, with `add`, puts one into a segment without data. 0: done; -1: the
  * packet must be dropped. Linux sums the option's value as an aligned word wherever it stands: at an odd offset the
  * checksum comes out wrong, and so it does here.
  */
-export function setMss(h: usize, mss: u32): i32 {
+export function setMss(h: usize, mss: u32, add: bool): i32 {
   const net: usize = load<u32>(h, Pkt.Data);
   if ((ipv4.frag(net) & ipv4.OFFSET_MASK) != 0) return NOTHING;
   const hl = ipv4.headerLen(net);
@@ -137,7 +137,7 @@ export function setMss(h: usize, mss: u32): i32 {
     tcp.setChecksum(p, replaced(tcp.checksum(p), old, mss));
     return NOTHING;
   }
-  if (len > header || header >= 60) return NOTHING;
+  if (!add || len > header || header >= 60) return NOTHING;
   if (tailroom(h) < MSS_LEN) return REFUSED;
   store<u32>(h, total + MSS_LEN, Pkt.Len);
   const value = mss < DEFAULT_MSS ? mss : DEFAULT_MSS;

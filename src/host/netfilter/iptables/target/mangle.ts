@@ -1,7 +1,7 @@
 // src/host/netfilter/iptables/target/mangle.ts: edits of headers: TTL, TOS, DSCP, ECN, TCPMSS, TCPOPTSTRIP.
 
-import { Flow } from "../../../fib/flow.ts";
 import type { Context } from "../../context.ts";
+import { HEADERS, PathMtu } from "../../pathmtu.ts";
 import { dscpClass, hex2, readTos } from "../match/header.ts";
 import { type Fail, Outcome, type Place, type Target, hookBit } from "../rule.ts";
 import type { TargetMaker } from "../targets.ts";
@@ -128,10 +128,6 @@ const ecn: TargetMaker = (place, fail) => {
   };
 };
 
-/** IPv4 and TCP headers without options. */
-const HEADERS = 40;
-const NO_ROUTE = 0xffffffff;
-
 const tcpmss: TargetMaker = (place, fail) => {
   onlyTcp(place, "TCPMSS", fail);
   let mss = -1;
@@ -147,25 +143,17 @@ const tcpmss: TargetMaker = (place, fail) => {
       const { host } = place;
       const { x } = host.world;
       const after = (c: Context, wanted: number): Outcome => {
-        if (x.mangleMss(c.frame, wanted) < 0) return Outcome.Drop;
+        if (x.mangleMss(c.frame, wanted, true) < 0) return Outcome.Drop;
         c.read();
         return Outcome.Continue;
       };
       if (mss <= 65535) return { text: `TCPMSS --set-mss ${mss}`, run: (c) => after(c, mss) };
-      const flow = new Flow();
-      const mtuTo = (address: number, c: Context): number => {
-        flow.clear();
-        flow.dst = address >>> 0;
-        flow.mark = 0;
-        const route = host.fib.routeOutput(flow);
-        if (route === null || route.dev === null) return NO_ROUTE;
-        return c.output !== null && address === c.dst && route.dev !== c.output ? c.output.mtu : host.routeMtu(route);
-      };
+      const path = new PathMtu(host);
       return {
         text: "TCPMSS --clamp-mss-to-pmtu",
         hooks: hookBit.forward | hookBit.output | hookBit.postrouting,
         run(c) {
-          const mtu = Math.min(mtuTo(c.dst, c), mtuTo(c.src, c));
+          const mtu = path.of(c);
           // the path's MTU is no use: as the kernel does
           if (mtu <= HEADERS) return Outcome.Drop;
           return after(c, Math.min(mtu - HEADERS, 65535));
