@@ -126,6 +126,24 @@ test("bridge options", () => {
   t.run("ip link set bx type bridge stp_state 0 mcast_snooping 1 forward_delay 1500 priority 32768");
 });
 
+test("ip link: ports join and leave, addresses change, learned entries are flushed", () => {
+  const t = setup();
+  t.run("ip link set p2 nomaster");
+  expect(t.run("bridge link show dev p2") + t.run("bridge fdb show dev p2")).toBe("");
+  t.run("ip link set eth0 master bx", "ip link set dev eth0 type bridge_slave hairpin on isolated on");
+  expect(t.run("bridge fdb show dev eth0")).toBe("02:00:00:00:0b:09 dev eth0 master bx permanent\n");
+  expect([t.bridge.port("eth0")!.hairpin, t.bridge.port("eth0")!.isolated]).toEqual([true, true]);
+  t.run("ip link set eth0 address 02:00:00:00:0b:99", "ip link set bx address 02:00:00:00:0b:98");
+  expect(t.run("bridge fdb show dev eth0")).toBe("02:00:00:00:0b:99 dev eth0 master bx permanent\n");
+  expect(t.run("bridge fdb show dev bx")).toBe("02:00:00:00:0b:98 dev bx master bx permanent\n");
+  t.run("bridge fdb add 02:00:00:00:0a:56 dev p1 master dynamic", "bridge fdb add 02:00:00:00:0a:57 dev p1 master static");
+  t.run("ip link set bx type bridge fdb_flush");
+  expect(t.run("bridge fdb show dev p1")).not.toContain("0a:56");
+  expect(t.run("bridge fdb show dev p1")).toContain("0a:57");
+  expect(() => t.run("ip link set eth0 master p1")).toThrow("node has no bridge 'p1'");
+  expect(() => t.run("ip link set lo master bx")).toThrow("a loopback cannot be a bridge port");
+});
+
 test("wrong words are named with their place", () => {
   const t = setup();
   t.run("bridge fdb add 02:00:00:00:0a:55 dev p1 master static");
