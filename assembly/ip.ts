@@ -1,6 +1,7 @@
 // assembly/ip.ts: what a host does to a packet's bytes on its way through, in one call each.
 
 import { get16, set16, set32, set8 } from "./bytes.ts";
+import { hold as holdConnection } from "./conntrack.ts";
 import { Drop } from "./drop.ts";
 import { Pkt, PktType } from "./layout.ts";
 import { packetAlloc, pull } from "./packet.ts";
@@ -191,6 +192,8 @@ export function fragment(h: usize, offset: u32, len: u32, more: bool, df: bool):
   ipv4.setFrag(q, (start >> 3) | (last ? 0 : ipv4.MF) | (df ? ipv4.DF : 0));
   ipv4.fillChecksum(q);
   memory.copy(f + Pkt.In, h + Pkt.In, Pkt.OptSrr - Pkt.In);
+  const ct: usize = load<u32>(f, Pkt.Ct);
+  if (ct != 0) holdConnection(ct);
   store<u32>(f, <u32>q, Pkt.Net);
   store<u32>(f, start == 0 ? <u32>q + hl : 0, Pkt.Trans);
   store<u32>(f, load<u32>(h, Pkt.PhysIn), Pkt.PhysIn);
