@@ -56,9 +56,22 @@ export function dnsFields(): DnsFields {
 const MAX_NAME = 253;
 const MAX_POINTERS = 1000;
 
+/** Adds `value` to the list and answers it. */
+function last(list: string[], value: string): string {
+  list.push(value);
+  return value;
+}
+
+/** A name with its last dot. */
+export function dotted(name: string): string {
+  return name === "<Root>" ? "." : `${name}.`;
+}
+
 /** Reads one message of `b` between `start` and `end`. */
 export class DnsMessage {
   readonly fields = dnsFields();
+  /** What each record holds, as a line of text. */
+  readonly values: string[] = [];
   private b: Uint8Array = new Uint8Array(0);
   private start = 0;
   private end = 0;
@@ -74,6 +87,7 @@ export class DnsMessage {
     for (const list of [f.queryName, f.queryType, f.queryClass, f.name, f.type, f.class, f.ttl, f.length, f.a, f.aaaa, f.cname, f.ns, f.ptr, f.mx, f.txt]) {
       list.length = 0;
     }
+    this.values.length = 0;
     f.header = Math.min(6, (end - start) >> 1);
     for (let i = 0; i < f.header; i++) f.numbers[i] = be16(b, start + 2 * i);
     if (f.header < 2) return false;
@@ -120,60 +134,56 @@ export class DnsMessage {
     f.length.push(length);
     this.at += 10;
     const next = this.at + length;
-    this.data(type, length);
+    this.values.push("");
+    this.values[this.values.length - 1] = this.data(type, cls, length);
     this.at = next;
   }
 
-  private data(type: number, length: number): void {
+  /** Fields of the data; what it holds in tcpdump's words. */
+  private data(type: number, cls: number, length: number): string {
     const f = this.fields;
     const { b } = this;
     const start = this.at;
     switch (type) {
       case A:
         this.need(4);
-        f.a.push(`${b[this.at]}.${b[this.at + 1]}.${b[this.at + 2]}.${b[this.at + 3]}`);
-        return;
+        return `A ${last(f.a, `${b[start]}.${b[start + 1]}.${b[start + 2]}.${b[start + 3]}`)}`;
       case AAAA:
         this.need(16);
-        f.aaaa.push(formatIpv6(b, this.at));
-        return;
+        return `AAAA ${last(f.aaaa, formatIpv6(b, start))}`;
       case NS:
-        f.ns.push(this.name());
-        return;
+        return `NS ${dotted(last(f.ns, this.name()))}`;
       case CNAME:
-        f.cname.push(this.name());
-        return;
+        return `CNAME ${dotted(last(f.cname, this.name()))}`;
       case PTR:
-        f.ptr.push(this.name());
-        return;
+        return `PTR ${dotted(last(f.ptr, this.name()))}`;
       case MX:
         this.need(2);
         this.at += 2;
-        f.mx.push(this.name());
-        return;
-      case TXT:
-        for (const end = this.at + length; this.at < end; ) {
+        return `MX ${dotted(last(f.mx, this.name()))} ${be16(b, start)}`;
+      case TXT: {
+        let s = "TXT";
+        for (const end = start + length; this.at < end; ) {
           this.need(1);
           const n = b[this.at]!;
           this.at++;
           this.need(n);
-          f.txt.push(ascii(b, this.at, n));
+          s += ` "${last(f.txt, ascii(b, this.at, n))}"`;
           this.at += n;
         }
-        return;
+        return s;
+      }
       case DNAME:
-        this.name();
-        return;
+        return `DNAME ${dotted(this.name())}`;
       case SRV:
         this.need(6);
         this.at += 6;
-        this.name();
-        return;
+        return `SRV ${dotted(this.name())}:${be16(b, start + 4)} ${be16(b, start)} ${be16(b, start + 2)}`;
       case SOA:
         this.name();
         this.name();
         this.need(20);
-        return;
+        return "SOA";
       case OPT:
         // options, each a code and a length in front; one that is too long ends the message
         for (const end = this.at + length; this.at < end; ) {
@@ -182,15 +192,15 @@ export class DnsMessage {
           if (this.at + 4 + n > end) throw short;
           this.at += 4 + n;
         }
-        return;
+        return `OPT UDPsize=${cls}`;
       case NXT:
         this.name();
         this.oldTypes(this.at, start + length);
-        return;
+        return "NXT";
       case NSEC:
         this.name();
         this.types(start + length);
-        return;
+        return "NSEC";
       case NSEC3:
         // algorithm, flags and iterations; then salt and hash, each with its length
         this.at += 4;
@@ -199,12 +209,13 @@ export class DnsMessage {
           this.at += 1 + b[this.at]!;
         }
         this.types(start + length);
-        return;
+        return "NSEC3";
       case CSYNC:
         this.at += 6;
         this.types(start + length);
-        return;
+        return "CSYNC";
       default:
+        return `Type${type}`;
     }
   }
 

@@ -1,8 +1,8 @@
 // src/cli/decode-flows.ts: what earlier segments said of a flow: Wireshark takes text behind a request for more of it.
 
-/** Facts about one direction of a connection. */
+/** Facts about a connection. */
 export enum Flow {
-  /** It carried a request: what follows without a start line of its own is part of it. */
+  /** It carried a request: what follows without a start line of its own is part of that or of its answer. */
   Request = 1,
   /** On ports of no protocol, but its text was HTTP. */
   Http = 2,

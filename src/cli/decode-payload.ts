@@ -39,7 +39,6 @@ export class Payload {
     if (!this.looksLikeHttp(at, n)) return 0;
     this.anyByText = true;
     this.remember(ports, Flow.Http);
-    this.flows.add(this.d.get(Rec.Dst), this.d.get(Rec.Src), ((b << 16) | a) >>> 0, Flow.Http);
     return Layer.HttpPort;
   }
 
@@ -62,8 +61,10 @@ export class Payload {
     return this.flows.get(this.d.get(Rec.Src), this.d.get(Rec.Dst), ports);
   }
 
+  /** Of both directions. */
   private remember(ports: number, facts: Flow): void {
     this.flows.add(this.d.get(Rec.Src), this.d.get(Rec.Dst), ports, facts);
+    this.flows.add(this.d.get(Rec.Dst), this.d.get(Rec.Src), ((ports << 16) | (ports >>> 16)) >>> 0, facts);
   }
 
   /** A standard query with one question, or an answer to one, with plausible counts. */
