@@ -86,6 +86,5 @@ export {
   killReason as fragKillReason, nextExpiry as fragNextExpiry, expire as fragExpire, expiredHead as fragExpiredHead,
   expiredIn as fragExpiredIn, expiredUser as fragExpiredUser, queues as fragQueues, memoryUsed as fragMemory,
 } from "./defrag";
-export { gather as ruleGather, byteAt as ruleByteAt, wordAt as ruleWordAt } from "./rulefields";
 export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
 export { jhash, reciprocalScale } from "./jhash";

@@ -1,7 +1,6 @@
 // src/host/netfilter/context.ts: the packet as rules see it while a hook runs: its header fields, read once.
 
 import { Pkt } from "../../../assembly/layout.ts";
-import { RuleField } from "../../../assembly/rulerecord.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import type { World } from "../../link/world.ts";
@@ -33,15 +32,12 @@ export class Context {
   dport = 0;
   /** A match set it: the packet is dropped here and now (xt_action_param.hotdrop). */
   hotdrop = false;
-  private readonly record: number;
-  private readonly at: number;
-  private readonly i32: Int32Array;
+  private readonly u32: Uint32Array;
+  private readonly view: DataView;
 
-  constructor(private readonly world: World) {
-    this.record = world.x.alloc(RuleField.Size);
-    if (this.record === 0) throw new Error("no memory in the core for a rule context");
-    this.at = this.record >> 2;
-    this.i32 = new Int32Array(world.core.u32.buffer);
+  constructor(world: World) {
+    this.u32 = world.core.u32;
+    this.view = world.core.view;
   }
 
   /** Takes up a packet whose `Data` is at its checked IPv4 header. */
@@ -56,32 +52,44 @@ export class Context {
 
   /** Reads the header again, after a target changed it. */
   read(): void {
-    this.world.x.ruleGather(this.frame, this.record);
-    const r = this.i32;
-    const at = this.at;
-    this.net = r[at + (RuleField.Net >> 2)]!;
-    this.len = r[at + (RuleField.Len >> 2)]!;
-    this.src = r[at + (RuleField.Src >> 2)]!;
-    this.dst = r[at + (RuleField.Dst >> 2)]!;
-    this.proto = r[at + (RuleField.Proto >> 2)]!;
-    this.frag = r[at + (RuleField.Frag >> 2)]!;
+    const { u32, view } = this;
+    const { frame } = this;
+    const net = u32[(frame + Pkt.Data) >> 2]!;
+    const len = u32[(frame + Pkt.Len) >> 2]!;
+    const first = view.getInt32(net);
+    const third = view.getInt32(net + 8);
+    this.net = net;
+    this.len = len;
+    this.src = view.getInt32(net + 12);
+    this.dst = view.getInt32(net + 16);
+    this.proto = (third >> 16) & 255;
+    this.ttl = third >>> 24;
+    this.frag = view.getUint16(net + 6);
     this.fragOffset = this.frag & 0x1fff;
-    this.headerLen = r[at + (RuleField.HeaderLen >> 2)]!;
-    this.tos = r[at + (RuleField.Tos >> 2)]!;
-    this.ttl = r[at + (RuleField.Ttl >> 2)]!;
-    this.totalLen = r[at + (RuleField.TotalLen >> 2)]!;
-    this.l4 = r[at + (RuleField.L4 >> 2)]!;
-    this.l4Len = r[at + (RuleField.L4Len >> 2)]!;
-    this.sport = r[at + (RuleField.Sport >> 2)]!;
-    this.dport = r[at + (RuleField.Dport >> 2)]!;
+    const headerLen = (first >>> 22) & 60;
+    this.headerLen = headerLen;
+    this.tos = (first >> 16) & 255;
+    this.totalLen = first & 65535;
+    const l4 = net + headerLen;
+    const l4Len = len - headerLen;
+    this.l4 = l4;
+    this.l4Len = l4Len;
+    if (l4Len >= 4) {
+      const ports = view.getInt32(l4);
+      this.sport = ports >>> 16;
+      this.dport = ports & 65535;
+    } else {
+      this.sport = l4Len >= 2 ? view.getUint16(l4) : 0;
+      this.dport = 0;
+    }
   }
 
   /** A field of the packet's descriptor, unsigned. */
   field(at: Pkt): number {
-    return this.world.core.u32[(this.frame + at) >> 2]!;
+    return this.u32[(this.frame + at) >> 2]!;
   }
 
   setField(at: Pkt, v: number): void {
-    this.world.core.u32[(this.frame + at) >> 2] = v;
+    this.u32[(this.frame + at) >> 2] = v;
   }
 }

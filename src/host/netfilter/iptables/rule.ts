@@ -53,6 +53,8 @@ export interface Target {
   /** As printed, from the name on. */
   readonly text: string;
   readonly run: (c: Context) => Outcome;
+  /** The verdict, when it is always the same: then `run` is not called. */
+  readonly verdict?: Outcome;
   readonly tracks?: boolean;
   readonly hooks?: number;
   readonly close?: () => void;
@@ -105,9 +107,9 @@ function nameMatches(pattern: string, dev: Interface | null): boolean {
   return pattern.endsWith("+") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
-/** A name test's answers by ifindex (0: no device): -1 unknown, 0 no, 1 yes. */
+/** A name test's answers by ifindex (0: no device): 0 unknown, 1 no, 2 yes. */
 class NameTest {
-  private readonly known: number[] = [];
+  private known = new Uint8Array(64);
 
   constructor(
     private readonly pattern: string,
@@ -115,13 +117,25 @@ class NameTest {
   ) {}
 
   test(dev: Interface | null): boolean {
-    const known = this.known;
     const i = dev === null ? 0 : dev.ifindex;
-    if (i >= known.length) for (let n = known.length; n <= i; n++) known.push(-1);
-    if (known[i] === -1) known[i] = nameMatches(this.pattern, dev) !== this.inverted ? 1 : 0;
-    return known[i] === 1;
+    const k = i < this.known.length ? this.known[i]! : 0;
+    return k === 0 ? this.learn(i, dev) : k === 2;
+  }
+
+  private learn(i: number, dev: Interface | null): boolean {
+    if (i >= this.known.length) {
+      const more = new Uint8Array(2 * i);
+      more.set(this.known);
+      this.known = more;
+    }
+    const answer = nameMatches(this.pattern, dev) !== this.inverted;
+    this.known[i] = answer ? 2 : 1;
+    return answer;
   }
 }
+
+/** What a rule looks at, so that the rest costs nothing. */
+const Asks = { src: 1, dst: 2, input: 4, output: 8, proto: 16, fragments: 32, extensions: 64 } as const;
 
 export class Rule {
   packets = 0;
@@ -139,6 +153,9 @@ export class Rule {
   /** 0 any, 1 later fragments only, 2 all others. */
   private readonly fragments: number;
   private readonly extensions: readonly ((c: Context) => boolean)[];
+  private readonly asks: number;
+  /** What the rule answers when nothing is to be done; -1 when `run` decides. A rule without target goes on. */
+  readonly verdict: number;
   readonly run: ((c: Context) => Outcome) | null;
 
   constructor(
@@ -164,16 +181,28 @@ export class Rule {
     this.fragments = ip.fragment ? (ip.fragmentInverted ? 2 : 1) : 0;
     this.extensions = matches.filter((m) => m.test !== always).map((m) => m.test);
     this.run = target === null ? null : target.run;
+    this.verdict = target === null ? Outcome.Continue : (target.verdict ?? -1);
+    this.asks =
+      (ip.srcMask !== 0 || ip.srcInverted ? Asks.src : 0) |
+      (ip.dstMask !== 0 || ip.dstInverted ? Asks.dst : 0) |
+      (this.input !== null ? Asks.input : 0) |
+      (this.output !== null ? Asks.output : 0) |
+      (ip.proto !== 0 ? Asks.proto : 0) |
+      (ip.fragment ? Asks.fragments : 0) |
+      (this.extensions.length > 0 ? Asks.extensions : 0);
   }
 
   /** ip_packet_match, then the extension matches in their order; sees `hotdrop` from them. */
   test(c: Context): boolean {
-    if (((c.src & this.srcMask) === this.src) === this.srcInverted) return false;
-    if (((c.dst & this.dstMask) === this.dst) === this.dstInverted) return false;
-    if (this.input !== null && !this.input.test(c.input)) return false;
-    if (this.output !== null && !this.output.test(c.output)) return false;
-    if (this.proto !== 0 && (c.proto === this.proto) === this.protoInverted) return false;
-    if (this.fragments !== 0 && (c.fragOffset !== 0) !== (this.fragments === 1)) return false;
+    const { asks } = this;
+    if (asks === 0) return true;
+    if ((asks & Asks.src) !== 0 && ((c.src & this.srcMask) === this.src) === this.srcInverted) return false;
+    if ((asks & Asks.dst) !== 0 && ((c.dst & this.dstMask) === this.dst) === this.dstInverted) return false;
+    if ((asks & Asks.input) !== 0 && !this.input!.test(c.input)) return false;
+    if ((asks & Asks.output) !== 0 && !this.output!.test(c.output)) return false;
+    if ((asks & Asks.proto) !== 0 && (c.proto === this.proto) === this.protoInverted) return false;
+    if ((asks & Asks.fragments) !== 0 && (c.fragOffset !== 0) !== (this.fragments === 1)) return false;
+    if ((asks & Asks.extensions) === 0) return true;
     const extensions = this.extensions;
     for (let i = 0; i < extensions.length; i++) if (!extensions[i]!(c)) return false;
     return true;

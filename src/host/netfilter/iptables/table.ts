@@ -84,14 +84,13 @@ export class Table {
         i = 0;
         continue;
       }
-      if (rule.run === null) continue;
-      const outcome = rule.run(c);
+      const outcome = rule.verdict >= 0 ? rule.verdict : rule.run!(c);
       if (outcome === Outcome.Continue) continue;
       if (outcome === Outcome.Return) {
         i = rules.length;
         continue;
       }
-      return outcome as number as Verdict;
+      return outcome as Verdict;
     }
     chain.packets++;
     chain.bytes += c.len;

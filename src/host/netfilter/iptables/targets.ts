@@ -11,7 +11,7 @@ export type TargetMaker = (place: Place, fail: Fail) => Builder<Target>;
 
 const verdict =
   (name: string, outcome: Outcome): TargetMaker =>
-  () => ({ option: () => false, finish: () => ({ text: name, run: () => outcome }) });
+  () => ({ option: () => false, finish: () => ({ text: name, verdict: outcome, run: () => outcome }) });
 
 const verdicts: Readonly<Record<string, TargetMaker>> = {
   ACCEPT: verdict("ACCEPT", Outcome.Accept),

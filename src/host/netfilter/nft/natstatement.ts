@@ -46,22 +46,16 @@ function parseFlags(r: Reader): { bits: number; text: string } {
   return { bits, text: words.length === 0 ? "" : ` ${words.join(",")}` };
 }
 
-/** Where maps are found by name. */
-export interface NamedMaps {
-  map(name: string): { lookup: Lookup<unknown>; values: readonly string[] } | null;
-}
-
 type Chooser = (c: Context) => NatRange | null;
 
 /** What `map` answers is a range of NAT: an address, an address and a port, or a port. */
-function parseMap(r: Reader, selectors: Selector[], maps: NamedMaps, portsOnly: boolean): {
+function parseMap(r: Reader, selectors: Selector[], portsOnly: boolean): {
   pick: (flags: number) => Chooser; text: string; concat: boolean;
 } {
   r.expect("map");
   const keys = selectors.map((s) => s.text).join(" . ");
   const t = r.peek();
   if (t !== null && t.text.startsWith("@")) r.fail(t, "a map by name is not supported here; write its elements");
-  void maps;
   let concat = false;
   const made: Mutable<NatRange>[] = [];
   const lookup = new Lookup<NatRange>(selectors.map((s) => s.type));
@@ -105,7 +99,7 @@ function parseMap(r: Reader, selectors: Selector[], maps: NamedMaps, portsOnly: 
 }
 
 /** The statement whose first word is the next token. */
-export function parseNat(r: Reader, host: FirewallHost, family: "ip" | "inet", selectors: Selectors, maps: NamedMaps): Statement {
+export function parseNat(r: Reader, host: FirewallHost, family: "ip" | "inet", selectors: Selectors): Statement {
   const verb = r.word("a statement");
   const { nat } = host.conntrack;
   const range = emptyRange();
@@ -124,7 +118,7 @@ export function parseNat(r: Reader, host: FirewallHost, family: "ip" | "inet", s
       target = `${target}:${parsePorts(r, range)}`;
       return;
     }
-    const m = parseMap(r, [selector], maps, true);
+    const m = parseMap(r, [selector], true);
     target = `:${m.text}`;
     chosen = m.pick;
   };
@@ -145,14 +139,14 @@ export function parseNat(r: Reader, host: FirewallHost, family: "ip" | "inet", s
       if (r.take(":")) colon();
     } else {
       const list = selectors.concat(r);
-      const m = parseMap(r, list, maps, false);
+      const m = parseMap(r, list, false);
       target = m.text;
       ip = m.concat;
       chosen = m.pick;
     }
   } else if (r.take("to")) {
     if (verb.text === "redirect" && !r.is(":")) {
-      const m = parseMap(r, selectors.concat(r), maps, true);
+      const m = parseMap(r, selectors.concat(r), true);
       target = `:${m.text}`;
       chosen = m.pick;
     } else {

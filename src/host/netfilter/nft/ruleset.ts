@@ -105,7 +105,6 @@ export class RulesetParser {
     const scope: Scope = {
       verdicts,
       set: (n) => (table.sets.get(n)?.kind === "set" ? (table.sets.get(n)!.lookup as Lookup<true>) : null),
-      map: () => null,
       verdictMap: (n) => (table.sets.get(n)?.value === "verdict" ? (table.sets.get(n)!.lookup as Lookup<NamedVerdict>) : null),
     };
     const statements = new Statements(this.host, this.reject, family, scope, table.target);

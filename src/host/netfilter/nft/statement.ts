@@ -10,7 +10,7 @@ import type { Reject } from "../reject.ts";
 import { type Reader, show } from "./lexer.ts";
 import { Lookup, formatElements, parseElements } from "./lookup.ts";
 import { BROKEN, type Named, finder, parseMatch } from "./match.ts";
-import { type NamedMaps, parseNat } from "./natstatement.ts";
+import { parseNat } from "./natstatement.ts";
 import { Selectors } from "./selector.ts";
 import { icmpCodes, parseAtom, types } from "./types.ts";
 import { Code, type NamedVerdict, type Statement, isVerdict, parseVerdict } from "./verdict.ts";
@@ -20,7 +20,7 @@ export interface Target {
   verdict: NamedVerdict | null;
 }
 
-export interface Scope extends Named, NamedMaps {
+export interface Scope extends Named {
   /** Verdicts whose chains must be found when the table is whole. */
   readonly verdicts: NamedVerdict[];
   verdictMap(name: string): Lookup<NamedVerdict> | null;
@@ -70,7 +70,7 @@ export class Statements {
       case "snat":
       case "masquerade":
       case "redirect":
-        return parseNat(r, this.host, this.family, this.selectors, this.scope);
+        return parseNat(r, this.host, this.family, this.selectors);
       case "notrack":
         r.next("notrack");
         return {

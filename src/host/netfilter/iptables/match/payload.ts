@@ -90,13 +90,13 @@ const u32: MatchMaker = (place) => {
     },
     finish(missing): Match {
       if (tests.length === 0) missing("match 'u32' needs --u32");
-      const { x } = place.host.world;
+      const { view } = place.host.world.core;
       const holds = (net: number, len: number): boolean => {
         for (let t = 0; t < tests.length; t++) {
           const test = tests[t]!;
           let at = 0;
           if (len < 4 || test.start > len - 4) return false;
-          let v = x.ruleWordAt(net + test.start) >>> 0;
+          let v = view.getUint32(net + test.start);
           for (let i = 0; i < test.steps.length; i++) {
             const { operator, number } = test.steps[i]!;
             if (operator === "&") v = (v & number) >>> 0;
@@ -105,7 +105,7 @@ const u32: MatchMaker = (place) => {
             else {
               at += v;
               if (at > 0xffffffff || len < at + 4 || number > len - at - 4) return false;
-              v = x.ruleWordAt(net + at + number) >>> 0;
+              v = view.getUint32(net + at + number);
             }
           }
           let i = 0;
