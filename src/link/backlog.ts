@@ -5,18 +5,24 @@
 import type { Frame } from "../core/core.ts";
 import type { Node } from "./world.ts";
 
+const COMPACT = 4096;
+
+/** The arrays only grow: what was delivered is overwritten, so that a frame costs no memory. */
 export class Backlog {
   private readonly nodes: Node[] = [];
   private readonly ports: number[] = [];
   private readonly frames: Frame[] = [];
+  /** The next to deliver, and one past the last. */
   private head = 0;
+  private tail = 0;
   private draining = false;
 
   /** Hands the frame to the node after everything queued before it. */
   push(node: Node, port: number, frame: Frame): void {
-    this.nodes.push(node);
-    this.ports.push(port);
-    this.frames.push(frame);
+    const i = this.tail++;
+    this.nodes[i] = node;
+    this.ports[i] = port;
+    this.frames[i] = frame;
     if (!this.draining) this.drain();
   }
 
@@ -35,25 +41,22 @@ export class Backlog {
   private drain(): void {
     this.draining = true;
     try {
-      while (this.head < this.frames.length) {
+      while (this.head < this.tail) {
         const i = this.head++;
         this.nodes[i]!.receive(this.ports[i]!, this.frames[i]!);
-        if (this.head === this.frames.length) this.clear();
-        else if (this.head === 4096) this.compact();
+        if (this.head === this.tail) this.head = this.tail = 0;
+        else if (this.head === COMPACT) this.compact();
       }
     } finally {
       this.draining = false;
     }
   }
 
-  private clear(): void {
-    this.head = this.frames.length = this.nodes.length = this.ports.length = 0;
-  }
-
   private compact(): void {
-    this.nodes.splice(0, this.head);
-    this.ports.splice(0, this.head);
-    this.frames.splice(0, this.head);
+    this.nodes.copyWithin(0, this.head, this.tail);
+    this.ports.copyWithin(0, this.head, this.tail);
+    this.frames.copyWithin(0, this.head, this.tail);
+    this.tail -= this.head;
     this.head = 0;
   }
 }
