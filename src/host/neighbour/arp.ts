@@ -215,7 +215,7 @@ export class Arp {
     const ns = this.ns;
     const conf = ns.conf(dev);
     const out = route.dev;
-    if (out === dev) return sip !== tip && conf.proxy_arp_pvlan !== 0;
+    if (out === dev) return sip !== tip && (ns.confAll.proxy_arp_pvlan | conf.proxy_arp_pvlan) !== 0;
     if ((ns.confAll.proxy_arp | conf.proxy_arp) !== 0) {
       const medium = conf.medium_id;
       if (medium === 0) return true;
