@@ -9,11 +9,16 @@ export { checksum, transportChecksum, update16, update32 } from "./checksum";
 export {
   check as ethCheck, type as ethType, dstHigh as ethDstHigh, dstLow as ethDstLow, srcHigh as ethSrcHigh,
   srcLow as ethSrcLow, isGroup as ethIsGroup, setType as ethSetType, emit as ethEmit, fcs as ethFcs,
+  verifyFcs as ethVerifyFcs, emitFcs as ethEmitFcs, isLength as ethIsLength, checkLength as ethCheckLength,
 } from "./wire/ethernet";
 export {
   check as vlanCheck, tci as vlanTci, id as vlanId, dei as vlanDei, priority as vlanPriority, etype as vlanEtype,
-  emit as vlanEmit,
+  emit as vlanEmit, setTci as vlanSetTci, insert as vlanInsert, remove as vlanRemove,
 } from "./wire/vlan";
+export {
+  check as llcCheck, dsap as llcDsap, ssap as llcSsap, control as llcControl, isSnap as llcIsSnap,
+  headerLen as llcHeaderLen, oui as llcOui, type as llcType, emit as llcEmit, emitSnap as llcEmitSnap,
+} from "./wire/llc";
 export {
   check as arpCheck, htype as arpHtype, ptype as arpPtype, hlen as arpHlen, plen as arpPlen, op as arpOp,
   sha as arpSha, tha as arpTha, spa as arpSpa, tpa as arpTpa, emit as arpEmit,
@@ -38,9 +43,21 @@ export {
   fillChecksum as tcpFillChecksum, emit as tcpEmit,
 } from "./wire/tcp";
 export {
+  check as tcpOptCheck, next as tcpOptNext, kind as tcpOptKind, optionLen as tcpOptLen, find as tcpOptFind,
+  mss as tcpOptMss, windowScale as tcpOptWindowScale, sackPermitted as tcpOptSackPermitted,
+  timestamps as tcpOptTimestamps, tsval as tcpOptTsval, tsecr as tcpOptTsecr, sack as tcpOptSack,
+  sackCount as tcpOptSackCount, sackLeft as tcpOptSackLeft, sackRight as tcpOptSackRight, putMss as tcpOptPutMss,
+  putWindowScale as tcpOptPutWindowScale, putSackPermitted as tcpOptPutSackPermitted,
+  putTimestamps as tcpOptPutTimestamps, putSackPermittedTimestamps as tcpOptPutSackPermittedTimestamps,
+  putSack as tcpOptPutSack, putOption as tcpOptPut, putSyn as tcpOptPutSyn, finish as tcpOptFinish,
+} from "./wire/tcpoptions";
+export {
   check as icmpCheck, verify as icmpVerify, type as icmpType, code as icmpCode, checksum as icmpChecksum,
   ident as icmpIdent, seq as icmpSeq, mtu as icmpMtu, gateway as icmpGateway, isError as icmpIsError,
-  setIdent as icmpSetIdent, fillChecksum as icmpFillChecksum, emit as icmpEmit,
+  setIdent as icmpSetIdent, fillChecksum as icmpFillChecksum, emit as icmpEmit, setSeq as icmpSetSeq,
+  checkTimestamp as icmpCheckTimestamp, checkQuoted as icmpCheckQuoted, pointer as icmpPointer, quoted as icmpQuoted,
+  originate as icmpOriginate, receive as icmpReceive, transmit as icmpTransmit, emitEcho as icmpEmitEcho,
+  emitTimestamp as icmpEmitTimestamp, emitMessage as icmpEmitMessage,
 } from "./wire/icmpv4";
 export {
   check as dnsCheck, id as dnsId, flags as dnsFlags, qdcount as dnsQdcount, ancount as dnsAncount,
@@ -62,7 +79,12 @@ export {
   prespecified as optPrespecified, compile as optCompile, sourceRouteNext as optSourceRouteNext,
   sourceRoutePointer as optSourceRoutePointer, sourceRouteLength as optSourceRouteLength, forward as optForward,
   keepCopied as optKeepCopied, echo as optEcho, echoFirstHop as optEchoFirstHop,
+  check as optCheck, next as optNext, kind as optKind, optionLen as optLen, find as optFind,
 } from "./wire/ipv4options";
+export {
+  putNoop as optPutNoop, putRecordRoute as optPutRecordRoute, putSourceRoute as optPutSourceRoute,
+  putTimestamp as optPutTimestamp, putRouterAlert as optPutRouterAlert, putOption as optPut, finish as optFinish,
+} from "./wire/ipv4optionswriter";
 export { headSpans as httpHead } from "./wire/httphead";
 export {
   init as httpInit, setAnswers as httpSetAnswers, feed as httpFeed, isIdle as httpIsIdle, finish as httpFinish,
@@ -71,6 +93,7 @@ export {
   fibNew, fibFree, fibCount, fibBytes, fibFastBytes, fibAdd, fibDel, fibLoad, fibGet, fibLookup, fibMatch, fibBatch,
   fibNext, fibFound,
 } from "./fib";
+export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
 export {
   tableCreate as ctTableCreate, find as ctFind, confirm as ctConfirm, kill as ctKill, put as ctPut, hold as ctHold,
   reset as ctReset, attachRelated as ctAttachRelated, collect as ctCollect, flush as ctFlush, nextEntry as ctNextEntry,
@@ -86,5 +109,4 @@ export {
   killReason as fragKillReason, nextExpiry as fragNextExpiry, expire as fragExpire, expiredHead as fragExpiredHead,
   expiredIn as fragExpiredIn, expiredUser as fragExpiredUser, queues as fragQueues, memoryUsed as fragMemory,
 } from "./defrag";
-export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
 export { jhash, reciprocalScale } from "./jhash";

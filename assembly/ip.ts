@@ -91,10 +91,7 @@ export function icmpBuild(
 ): usize {
   const h = newPacket(optLen, icmp.HEADER_LEN + len, tos, id, 0, ttl, icmp.PROTO, src, dst, final, time);
   if (h == 0) return 0;
-  const p: usize = load<u32>(h, Pkt.Trans);
-  icmp.emit(p, type, code, rest);
-  memory.copy(p + icmp.HEADER_LEN, from, len);
-  icmp.fillChecksum(p, icmp.HEADER_LEN + len);
+  icmp.emitMessage(load<u32>(h, Pkt.Trans), type, code, rest, from, len);
   return h;
 }
 

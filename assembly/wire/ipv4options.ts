@@ -5,6 +5,7 @@
 // Offsets count from the header's first byte, as the pointer of an ICMP parameter problem does.
 
 import { get32, get8, set32, set8 } from "../bytes.ts";
+import { Drop } from "../drop.ts";
 import { OptFlag, Pkt } from "../layout.ts";
 import { fillChecksum, HEADER_LEN, headerLen, setFrag, src } from "./ipv4.ts";
 
@@ -19,28 +20,67 @@ export const ROUTER_ALERT: u32 = 148;
 /** The option goes into every fragment. */
 const COPIED: u32 = 0x80;
 
-const TS_ONLY: u32 = 0;
-const TS_ADDRESS: u32 = 1;
-const TS_PRESPECIFIED: u32 = 3;
+/** What a timestamp option asks for: times, addresses and times, times of the addresses that it names. */
+export const TS_ONLY: u32 = 0;
+export const TS_ADDRESS: u32 = 1;
+export const TS_PRESPECIFIED: u32 = 3;
 
-/** The next address of a timestamp option with prespecified addresses that has room left; 0 when there is none. */
-export function prespecified(p: usize): u32 {
+/** `BadOption` when an option's length is below 2 or beyond the header. `p` is a header that ipv4.check has passed. */
+export function check(p: usize): Drop {
   const end = headerLen(p);
   let at: u32 = HEADER_LEN;
-  while (at + 1 < end) {
-    const kind = get8(p, at);
-    if (kind == END) return 0;
-    if (kind == NOOP) {
+  while (at < end) {
+    const k = get8(p, at);
+    if (k == END) return Drop.None;
+    if (k == NOOP) {
       at++;
       continue;
     }
+    if (at + 1 >= end) return Drop.BadOption;
     const n = get8(p, at + 1);
-    if (n < 2 || at + n > end) return 0;
-    if (kind == TIMESTAMP && n >= 4 && (get8(p, at + 3) & 15) == TS_PRESPECIFIED) {
-      const next = get8(p, at + 2);
-      return next >= 5 && next + 7 <= n ? get32(p, at + next - 1) : 0;
-    }
+    if (n < 2 || at + n > end) return Drop.BadOption;
     at += n;
+  }
+  return Drop.None;
+}
+
+/** Offset of the first whole option with a length at or behind `at`, 0 when there is none: begin at HEADER_LEN, go on at `at + optionLen`. */
+export function next(p: usize, at: u32): u32 {
+  const end = headerLen(p);
+  while (at + 1 < end) {
+    const k = get8(p, at);
+    if (k == END) return 0;
+    if (k != NOOP) {
+      const n = get8(p, at + 1);
+      return n < 2 || at + n > end ? 0 : at;
+    }
+    at++;
+  }
+  return 0;
+}
+
+/** Type and length of the option at an offset that `next` gave. */
+export function kind(p: usize, at: u32): u32 {
+  return get8(p, at);
+}
+export function optionLen(p: usize, at: u32): u32 {
+  return get8(p, at + 1);
+}
+
+/** Offset of the first option of this type, 0 when there is none. */
+export function find(p: usize, k: u32): u32 {
+  let at = next(p, HEADER_LEN);
+  while (at != 0 && kind(p, at) != k) at = next(p, at + optionLen(p, at));
+  return at;
+}
+
+/** The next address of a timestamp option with prespecified addresses that has room left; 0 when there is none. */
+export function prespecified(p: usize): u32 {
+  for (let at = next(p, HEADER_LEN); at != 0; at = next(p, at + optionLen(p, at))) {
+    const n = optionLen(p, at);
+    if (kind(p, at) != TIMESTAMP || n < 4 || (get8(p, at + 3) & 15) != TS_PRESPECIFIED) continue;
+    const pointer = get8(p, at + 2);
+    return pointer >= 5 && pointer + 7 <= n ? get32(p, at + pointer - 1) : 0;
   }
   return 0;
 }
@@ -207,19 +247,11 @@ export function forward(h: usize, own: u32): void {
 
 /** Later fragments carry copied options only; the others become no-operations (RFC 791 §3.1). */
 export function keepCopied(p: usize): void {
-  const end = headerLen(p);
-  let at: u32 = HEADER_LEN;
-  while (at + 1 < end) {
-    const kind = get8(p, at);
-    if (kind == END) return;
-    if (kind == NOOP) {
-      at++;
-      continue;
-    }
-    const n = get8(p, at + 1);
-    if (n < 2 || at + n > end) return;
-    if ((kind & COPIED) == 0) memory.fill(p + at, <u8>NOOP, n);
-    at += n;
+  let at = next(p, HEADER_LEN);
+  while (at != 0) {
+    const n = optionLen(p, at);
+    if ((kind(p, at) & COPIED) == 0) memory.fill(p + at, <u8>NOOP, n);
+    at = next(p, at + n);
   }
 }
 
