@@ -278,8 +278,10 @@ export class Sysctl {
     }
     const v = typeof value === "number" ? value : Number(value.trim() === "" ? NaN : value);
     if (!Number.isInteger(v)) throw new SysctlError(`${name}: '${value}' is no integer`);
+    const forwarded = this.get("net.ipv4.ip_forward");
     slot(v);
-    this.follow(name, v);
+    // devinet_sysctl_forward: writing what is there already changes nothing
+    if (v !== forwarded) this.follow(name, v);
     for (const w of this.watchers) w(name, v);
   }
 

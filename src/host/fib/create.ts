@@ -4,7 +4,7 @@ import { maskOf } from "../../core/address.ts";
 import type { Interface } from "../../link/interface.ts";
 import type { Fib } from "./fib.ts";
 import { Flow } from "./flow.ts";
-import { PROTO_KERNEL, TABLE_LOCAL, TABLE_MAIN } from "./names.ts";
+import { TABLE_LOCAL, TABLE_MAIN } from "./names.ts";
 import {
   type Alias, FibError, type Info, type Leaf, type Nexthop, type NexthopSpec, type RouteSpec, RouteType, Scope, errno,
 } from "./route.ts";
@@ -98,6 +98,7 @@ function internInfo(fib: Fib, spec: RouteSpec, ways: readonly { way: Way | null;
     const info: Info = {
       id,
       key,
+      table: spec.table,
       type: spec.type,
       scope: spec.scope,
       protocol: spec.protocol,
@@ -115,6 +116,8 @@ function internInfo(fib: Fib, spec: RouteSpec, ways: readonly { way: Way | null;
         scope: way!.scope,
         dead: false,
         upperBound: -1,
+        source: fib.selectAddress(way!.dev, nh.gateway, spec.scope),
+        sourceAt: fib.addressGeneration,
         routes: [],
         cachedAt: -1,
       })),
@@ -188,7 +191,6 @@ export function insertRoute(fib: Fib, spec: RouteSpec, mode: InsertMode): void {
   } finally {
     store.discard(alias);
   }
-  if (spec.type === RouteType.Local && spec.protocol !== PROTO_KERNEL) fib.customLocalRoutes = true;
   fib.changed();
 }
 

@@ -79,7 +79,8 @@ function removeRoutes(fib: Fib, device: InetDevice, ifa: Address, prim: Address)
     const type = dev.kind === "loopback" ? RouteType.Local : RouteType.Unicast;
     magic(fib, false, type, subnet, ifa.length, prim, dev, 0);
   }
-  const rest = device.addresses;
+  // only addresses whose routes name the same source keep these routes alive
+  const rest = device.addresses.filter((o) => primaryOf(device, o)?.local === prim.local);
   const used = (b: number) =>
     rest.some(
       (o) => o.broadcast === b || (!o.secondary && o.length < 31 && !isZeronet(subnetOf(o)) && broadcastOf(o) === b),
@@ -92,9 +93,9 @@ function removeRoutes(fib: Fib, device: InetDevice, ifa: Address, prim: Address)
   }
   if (rest.some((o) => o.local === ifa.local)) return;
   magic(fib, false, RouteType.Local, ifa.local, 32, prim, dev, 0);
-  if (!fib.isOwnAddress(ifa.local) && fib.addrType(ifa.local) !== RouteType.Local) {
-    // fib_sync_down_addr: routes that prefer an address that is gone
-    flush(fib, (info) => info.source === ifa.local);
+  if (fib.addrType(ifa.local) !== RouteType.Local) {
+    // fib_sync_down_addr: routes of the main table that prefer an address that is gone
+    flush(fib, (info) => info.source === ifa.local && info.table === TABLE_MAIN);
   }
 }
 
@@ -115,6 +116,7 @@ export function addAddress(fib: Fib, device: InetDevice, local: number, length: 
   if (done === null) throw new FibError(errno.EEXIST, "Error: ipv4: Address already assigned.");
   if (done === "scope") throw new FibError(errno.EINVAL, "Error: ipv4: Invalid scope value.");
   fib.countAddress(local, dev);
+  fib.addressGeneration++;
   addRoutes(fib, device, ifa);
   syncUp(fib, dev);
   fib.changed();
@@ -144,13 +146,17 @@ export function removeAddress(fib: Fib, device: InetDevice, local: number, lengt
     list.splice(last + 1, 0, heir);
     for (const s of siblings) addRoutes(fib, device, s);
   }
-  if (list.length === 0) disable(fib, device.dev, true);
+  if (list.length === 0) {
+    disable(fib, device.dev, true);
+    fib.onDisable?.(device.dev);
+  }
   fib.changed();
 }
 
 function take(fib: Fib, device: InetDevice, ifa: Address, prim: Address): void {
   device.addresses.splice(device.addresses.indexOf(ifa), 1);
   fib.discountAddress(ifa.local, device.dev);
+  fib.addressGeneration++;
   removeRoutes(fib, device, ifa, prim);
 }
 
@@ -165,6 +171,7 @@ export function linkUp(fib: Fib, device: InetDevice): void {
     addAddress(fib, device, 0x7f000001, 8, { scope: Scope.Host });
   }
   if (!device.groups.has(ALL_HOSTS)) device.groups.set(ALL_HOSTS, 1);
+  fib.addressGeneration++;
   for (const ifa of device.addresses) addRoutes(fib, device, ifa);
   syncUp(fib, dev);
   fib.changed();
@@ -186,6 +193,7 @@ function syncUp(fib: Fib, dev: Interface): void {
 /** NETDEV_DOWN: routes by the device go; those of its own addresses stay. */
 export function linkDown(fib: Fib, device: InetDevice): void {
   device.groups.delete(ALL_HOSTS);
+  fib.addressGeneration++;
   disable(fib, device.dev, false);
   fib.changed();
 }

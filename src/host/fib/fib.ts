@@ -29,6 +29,10 @@ export class Fib {
   readonly all: Conf;
   /** Grows with every change: a Route that was kept is good while it stays the same. */
   generation = 0;
+  /** Grows when addresses or links change: until then a route's source stays (dev_addr_genid). */
+  addressGeneration = 0;
+  /** The device's last address went: IPv4 is off there (fib_disable_ip). */
+  onDisable: ((dev: Interface) => void) | null = null;
   /** Why the last decision was refused. */
   failure: Drop = Drop.None;
   /** The same as `errno`; for `routeOutput` what a socket call returns. */
@@ -147,6 +151,7 @@ export class Fib {
   /** Adds, appends, prepends, replaces or changes a route. Throws FibError in the words of `ip`. */
   add(spec: RouteSpec, mode: InsertMode = "add"): void {
     insertRoute(this, spec, mode);
+    if (spec.type === RouteType.Local) this.customLocalRoutes = true;
   }
 
   /** Removes the first route that has everything that the words say. Throws FibError. */

@@ -92,7 +92,7 @@ function broadcast(fib: Fib, frame: Frame, device: InetDevice): Route | null {
 /** __mkroute_input */
 function forward(fib: Fib, frame: Frame, device: InetDevice): Route | null {
   const res = fib.result;
-  if (res.info!.nexthops.length > 1) selectWay(fib, res, hashFrame(fib, frame, asked), 0);
+  if (res.info!.nexthops.length > 1) selectWay(res, hashFrame(fib, frame, asked), 0);
   const nh = res.nexthop!;
   const out = nh.dev === null ? null : fib.deviceAt(nh.dev.ifindex);
   if (out === null) return fib.refuse(Drop.NoRoute, errno.EINVAL);

@@ -4,6 +4,7 @@ import type { Interface } from "../../link/interface.ts";
 import type { Fib } from "./fib.ts";
 import { formatNexthop, formatTail } from "./format.ts";
 import { type Alias, type Nexthop, type Route, RouteType, Scope, errno, routeFlag } from "./route.ts";
+import { sourceOf } from "./output.ts";
 import type { Result } from "./tables.ts";
 
 /** Kinds in the cache beside the types 0 … 15 of routes that are sent. */
@@ -110,8 +111,7 @@ export class RouteMaker {
   private make(alias: Alias, nh: Nexthop, type: RouteType, flags: number, dev: Interface | null): Route {
     const { info } = alias;
     const gateway = nh.scope === Scope.Link ? nh.gateway : 0;
-    let source = info.source;
-    if (source === 0 && type !== RouteType.Local) source = this.fib.selectAddress(nh.dev, nh.gateway, info.scope);
+    const source = type === RouteType.Local ? info.source : sourceOf(this.fib, info, nh);
     return {
       type,
       dev,

@@ -85,12 +85,12 @@ export function hashFrame(fib: Fib, frame: Frame, flow: Flow): number {
 }
 
 /** fib_select_multipath: the first way whose share of the hashes reaches this one; a wanted source weighs more. */
-export function selectWay(fib: Fib, res: Result, hash: number, src: number): void {
+export function selectWay(res: Result, hash: number, src: number): void {
   let best = -1;
   for (const nh of res.info!.nexthops) {
     if (nh.upperBound < 0) continue;
     let score = hash <= nh.upperBound ? 1 : 0;
-    if (src !== 0 && fib.selectAddress(nh.dev, nh.gateway, res.info!.scope) === src) score += 2;
+    if (src !== 0 && nh.source === src) score += 2;
     if (score <= best) continue;
     res.nexthop = nh;
     if (score === 3 || (src === 0 && score === 1)) return;

@@ -5,14 +5,15 @@ import type { Interface } from "../../link/interface.ts";
 import type { Fib } from "./fib.ts";
 import { type Flow, LOOPBACK_IFINDEX } from "./flow.ts";
 import { hashOf, selectWay } from "./multipath.ts";
-import { type Route, RouteType, Scope, errno } from "./route.ts";
+import { type Info, type Nexthop, type Route, RouteType, Scope, errno } from "./route.ts";
 import type { Result } from "./tables.ts";
 
 const PROTO_IGMP = 2;
 const BROADCAST = 0xffffffff;
 const LOOPBACK = 0x7f000001;
 
-const isZeronet = (a: number): boolean => a >>> 24 === 0;
+/** 0.0.0.0 alone: the rest of 0/8 are addresses like others (since 5.3). */
+const isZeronet = (a: number): boolean => a === 0;
 const isLoopback = (a: number): boolean => a >>> 24 === 127;
 const isMulticast = (a: number): boolean => a >>> 28 === 14;
 const isLocalMulticast = (a: number): boolean => a >>> 8 === 0xe00000;
@@ -70,7 +71,7 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
     return flow.dst >>> 28 >= 14 ? send(fib, flow, lo.dev, result) : fib.maker.local(result);
   }
   if (flow.oif === 0 && result.info!.nexthops.length > 1) {
-    selectWay(fib, result, hashOf(fib, flow.src, flow.dst, flow.proto, flow.sport, flow.dport), flow.src);
+    selectWay(result, hashOf(fib, flow.src, flow.dst, flow.proto, flow.sport, flow.dport), flow.src);
   }
   if (flow.src === 0) flow.src = resultSource(fib, result);
   const out = result.nexthop!.dev!;
@@ -78,10 +79,19 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
   return send(fib, flow, out, result);
 }
 
+/** The same for one way of a route. */
+export function sourceOf(fib: Fib, info: Info, nh: Nexthop): number {
+  if (info.source !== 0) return info.source;
+  if (nh.sourceAt !== fib.addressGeneration) {
+    nh.source = fib.selectAddress(nh.dev, nh.gateway, info.scope);
+    nh.sourceAt = fib.addressGeneration;
+  }
+  return nh.source;
+}
+
 /** fib_result_prefsrc: the address that a route's packets are sent from. */
 export function resultSource(fib: Fib, res: Result): number {
-  if (res.info!.source !== 0) return res.info!.source;
-  return fib.selectAddress(res.nexthop!.dev, res.nexthop!.gateway, res.info!.scope);
+  return sourceOf(fib, res.info!, res.nexthop!);
 }
 
 /** __mkroute_output; `res` is null when no table was asked, or none knew. */

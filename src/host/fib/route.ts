@@ -117,6 +117,9 @@ export interface Nexthop {
   dead: boolean;
   /** Share of the hash space that it ends, 0 … 2^31-1; -1 while it takes none. */
   upperBound: number;
+  /** The address that its packets are sent from, found when the addresses last changed (nh_saddr, nh_saddr_genid). */
+  source: number;
+  sourceAt: number;
   /** What packets get, by kind; emptied when `cachedAt` is not the present generation. */
   routes: (Route | null)[];
   cachedAt: number;
@@ -126,6 +129,7 @@ export interface Nexthop {
 export interface Info {
   readonly id: number;
   readonly key: string;
+  readonly table: number;
   readonly type: RouteType;
   readonly scope: Scope;
   readonly protocol: number;

@@ -130,6 +130,7 @@ export class Rules {
   /** Adds a rule (fib_nl_newrule with NLM_F_EXCL). Throws FibError EEXIST when the same one is there. */
   add(spec: RuleSpec, indexOf: (name: string) => number): void {
     this.checkGoto(spec);
+    if ((spec.tos & ~tosMask) !== 0) throw new FibError(errno.EINVAL, "Error: Invalid tos.");
     const rule = build(spec, spec.priority ?? this.freePriority(), indexOf);
     if (this.list.some((r) => equal(r, rule))) throw new FibError(errno.EEXIST, "RTNETLINK answers: File exists");
     let i = 0;

@@ -25,7 +25,6 @@ export function parseRule(text: string | Words, deleting = false): RuleSpec {
   let acted = false;
   if (/^\d+:$/.test(words.peek())) d.priority = words.read("a priority", (t) => parseNumber(t.slice(0, -1), 0xffffffff));
   while (!words.done) acted = option(words, d) || acted;
-  if (!deleting && (d.tos & ~0x1c) !== 0) throw words.fail("Error: Invalid tos.");
   if (!acted && !deleting) d.table = TABLE_MAIN;
   return d;
 }
