@@ -14,8 +14,8 @@ const TABLE: u32 = 256;
 const FIRST_BUCKETS: u32 = 64;
 const MAX_BUCKETS: u32 = 1 << 21;
 const ACCT: u32 = 32;
-/** Chains that an insertion moves while the table grows, and sweeps for dead entries otherwise. */
-const STEP: u32 = 4;
+/** Chains that an insertion moves while the table grows: enough to be through before it must grow again. */
+const STEP: u32 = 2;
 /** NF_CT_EVICTION_RANGE: chains searched for somebody to evict. */
 const EVICTION_RANGE: u32 = 8;
 
@@ -256,7 +256,7 @@ function unlink(t: usize, e: usize, dir: u32): void {
 /** Puts both tuples into the chains; the table holds a reference from now on. */
 export function insert(t: usize, e: usize, now: u32): void {
   if (load<u32>(t, CtTable.Old) != 0) move(t, STEP);
-  else sweep(t, STEP, now);
+  else sweep(t, 1, now);
   link(t, e, 0);
   link(t, e, 1);
   store<u32>(e, load<u32>(e, Ct.Use) + 1, Ct.Use);

@@ -27,7 +27,8 @@ function look(rig: Rig, frame: Frame): Seen {
   const { u32 } = rig.world.core;
   const geometry = u32[(frame + Pkt.Geometry) >> 2]! >> 2;
   const lengths: number[] = [];
-  for (let i = 0; geometry !== 0 && i < u32[geometry]!; i++) lengths.push(u32[geometry + 1 + i]!);
+  const count = geometry === 0 ? 0 : u32[geometry]!;
+  for (let i = 0; i < count; i++) lengths.push(u32[geometry + 1 + i]!);
   return { lengths, fragMax: u32[(frame + Pkt.FragMax) >> 2]!, flags: u32[(frame + Pkt.Flags) >> 2]! };
 }
 
