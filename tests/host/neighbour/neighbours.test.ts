@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import { Drop } from "../../../assembly/drop.ts";
+import { packetFrom } from "../../../src/core/packet.ts";
 import { MS, SECOND } from "../../../src/link/clock.ts";
 import { TextError } from "../../../src/host/text.ts";
 import { overBuilds } from "../../support/cores.ts";
@@ -156,9 +157,10 @@ overBuilds("the neighbour table", (core) => {
 
   test("groups and broadcast need no question", () => {
     const t = setup();
-    t.node.run("ip route add 224.0.0.0/4 dev lan");
-    t.send("224.1.130.5");
-    t.send("10.1.0.255");
+    for (const dst of [0xe0018205, 0x0a0100ff]) {
+      const frame = packetFrom(t.node.world.core, new Uint8Array(20));
+      t.node.ns.neighbours.output(frame, t.lan, dst);
+    }
     expect(t.node.take().map((o) => o.hex.slice(0, 12))).toEqual(["01005e018205", "ffffffffffff"]);
     expect(t.show()).toBe("");
     expect(t.show("nud all")).toContain("224.1.130.5 dev lan lladdr 01:00:5e:01:82:05 NOARP");
