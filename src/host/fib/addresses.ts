@@ -54,7 +54,12 @@ export function subnetOf(ifa: Address): number {
 
 /** inet_addr_onlink: `a` (and `b`, unless 0) are in one subnet of the device. */
 export function areOnlink(device: InetDevice, a: number, b: number): boolean {
-  return device.addresses.some((ifa) => inSubnet(a, ifa) && (b === 0 || inSubnet(b, ifa)));
+  const { addresses } = device;
+  for (let i = 0; i < addresses.length; i++) {
+    const ifa = addresses[i]!;
+    if (inSubnet(a, ifa) && (b === 0 || inSubnet(b, ifa))) return true;
+  }
+  return false;
 }
 
 /** Loopback addresses are chosen for other devices only with route_localnet. */

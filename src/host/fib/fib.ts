@@ -7,7 +7,7 @@ import type { Interface } from "../../link/interface.ts";
 import type { World } from "../../link/world.ts";
 import type { Conf, Sysctl } from "../sysctl.ts";
 import {
-  type Address, type AddressOptions, InetDevice, confirmOn, selectAddress as selectFrom,
+  type Address, type AddressOptions, InetDevice, areOnlink, confirmOn, selectAddress as selectFrom,
 } from "./addresses.ts";
 import { type InsertMode, deleteRoute, hasRoute, insertRoute } from "./create.ts";
 import { ALL_HOSTS, addAddress, disable, linkDown, linkUp, removeAddress } from "./device.ts";
@@ -17,7 +17,7 @@ import { routeInput } from "./input.ts";
 import { RouteMaker } from "./maker.ts";
 import { TABLE_LOCAL } from "./names.ts";
 import { resultSource, routeOutput } from "./output.ts";
-import { FibError, type Route, type RouteSpec, RouteType, Scope, errno, routeFlag } from "./route.ts";
+import { type Route, type RouteSpec, RouteType, Scope, routeFlag } from "./route.ts";
 import { formatRule } from "./ruleformat.ts";
 import type { RuleSpec } from "./rules.ts";
 import { Result, Tables } from "./tables.ts";
@@ -320,11 +320,7 @@ export class Fib {
 
   /** inet_addr_onlink: `a` (and `b`, unless 0) are in one subnet of the device. */
   isOnlink(dev: Interface, a: number, b: number): boolean {
-    for (const ifa of this.inet(dev).addresses) {
-      const mask = maskOf(ifa.length);
-      if (((a ^ ifa.local) & mask) === 0 && (b === 0 || ((b ^ ifa.local) & mask) === 0)) return true;
-    }
-    return false;
+    return areOnlink(this.inet(dev), a, b);
   }
 
   /**
@@ -341,13 +337,5 @@ export class Fib {
     flow.mark = (this.all.src_valid_mark | this.inet(dev).conf.src_valid_mark) !== 0 ? mark : 0;
     if (this.tables.lookup(flow, scratch) === 0) return resultSource(this, scratch);
     return this.selectAddress(dev, src, Scope.Universe);
-  }
-
-  /** The source that a table's route to `dst` prefers; throws FibError when there is no way (tests, faces). */
-  sourceFor(dst: number): number {
-    const flow = new Flow();
-    flow.dst = dst;
-    if (routeOutput(this, flow) === null) throw new FibError(this.error, `no route (errno ${this.error || errno.ENETUNREACH})`);
-    return flow.src;
   }
 }

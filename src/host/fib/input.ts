@@ -9,7 +9,7 @@ import { type InetDevice, areOnlink } from "./addresses.ts";
 import type { Fib } from "./fib.ts";
 import { Flow, LOOPBACK_IFINDEX } from "./flow.ts";
 import { dissect, hashFrame, selectWay } from "./multipath.ts";
-import { type Route, RouteType, Scope, errno } from "./route.ts";
+import { type Info, type Route, RouteType, Scope, errno } from "./route.ts";
 import { Result } from "./tables.ts";
 
 const PROTO_IGMP = 2;
@@ -163,7 +163,7 @@ function validateSource(
     fib.refuse(Drop.MartianSource, errno.EINVAL);
     return refused;
   }
-  if (res.info!.nexthops.some((nh) => nh.dev === dev) || (res.type === RouteType.Local && dev.kind === "loopback")) {
+  if (usesDevice(res.info!, dev) || (res.type === RouteType.Local && dev.kind === "loopback")) {
     return res.nexthop!.scope >= Scope.Host ? 1 : 0;
   }
   if (device.addresses.length === 0) return withoutRoute(fib, rpf);
@@ -171,6 +171,13 @@ function validateSource(
   back.oif = dev.ifindex;
   if (tables.lookup(back, res) === 0 && res.type === RouteType.Unicast) return res.nexthop!.scope >= Scope.Host ? 1 : 0;
   return 0;
+}
+
+/** fib_info_nh_uses_dev */
+function usesDevice(info: Info, dev: Interface): boolean {
+  const { nexthops } = info;
+  for (let i = 0; i < nexthops.length; i++) if (nexthops[i]!.dev === dev) return true;
+  return false;
 }
 
 /** No way back by this device: that is refused when the filter is on. */

@@ -22,23 +22,22 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
   const { result } = fib;
   result.clear();
   flow.iif = LOOPBACK_IFINDEX;
-  const refuse = (error: number): null => fib.refuse(Drop.NoRoute, error);
   if (flow.src !== 0) {
-    if (isMulticast(flow.src) || flow.src === BROADCAST || isZeronet(flow.src)) return refuse(errno.EINVAL);
+    if (isMulticast(flow.src) || flow.src === BROADCAST || isZeronet(flow.src)) return fib.refuse(Drop.NoRoute, errno.EINVAL);
     if (flow.oif === 0 && (isMulticast(flow.dst) || flow.dst === BROADCAST)) {
       // the source says by which device
       const dev = fib.deviceOfAddress(flow.src);
-      if (dev === null) return refuse(errno.ENETUNREACH);
+      if (dev === null) return fib.refuse(Drop.NoRoute, errno.ENETUNREACH);
       flow.oif = dev.ifindex;
       return send(fib, flow, dev, null);
     }
-    if (!flow.anySource && fib.deviceOfAddress(flow.src) === null) return refuse(errno.ENETUNREACH);
+    if (!flow.anySource && fib.deviceOfAddress(flow.src) === null) return fib.refuse(Drop.NoRoute, errno.ENETUNREACH);
   }
   let dev: Interface | null = null;
   if (flow.oif !== 0) {
     dev = fib.deviceAt(flow.oif)?.dev ?? null;
-    if (dev === null) return refuse(errno.ENODEV);
-    if (!dev.up) return refuse(errno.ENETUNREACH);
+    if (dev === null) return fib.refuse(Drop.NoRoute, errno.ENODEV);
+    if (!dev.up) return fib.refuse(Drop.NoRoute, errno.ENETUNREACH);
     if (isLocalMulticast(flow.dst) || flow.dst === BROADCAST || flow.proto === PROTO_IGMP) {
       if (flow.src === 0) flow.src = fib.selectAddress(dev, 0, Scope.Link);
       return send(fib, flow, dev, null);
@@ -52,11 +51,11 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
     flow.dst = flow.src;
     if (flow.dst === 0) flow.dst = flow.src = LOOPBACK;
     flow.oif = LOOPBACK_IFINDEX;
-    return fib.deviceAt(LOOPBACK_IFINDEX) === null ? refuse(errno.ENODEV) : fib.maker.toSelf();
+    return fib.deviceAt(LOOPBACK_IFINDEX) === null ? fib.refuse(Drop.NoRoute, errno.ENODEV) : fib.maker.toSelf();
   }
   const err = fib.tables.lookup(flow, result);
   if (err !== 0) {
-    if (dev === null) return refuse(err);
+    if (dev === null) return fib.refuse(Drop.NoRoute, err);
     // the tables know nothing, but the caller named the device: the destination is taken to be on its link
     result.clear();
     if (flow.src === 0) flow.src = fib.selectAddress(dev, 0, Scope.Link);
@@ -65,7 +64,7 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
   if (result.type === RouteType.Local) {
     if (flow.src === 0) flow.src = result.info!.source !== 0 ? result.info!.source : flow.dst;
     const lo = fib.deviceAt(LOOPBACK_IFINDEX);
-    if (lo === null) return refuse(errno.ENODEV);
+    if (lo === null) return fib.refuse(Drop.NoRoute, errno.ENODEV);
     flow.oif = LOOPBACK_IFINDEX;
     // a group stays one, whatever a table calls it
     return flow.dst >>> 28 >= 14 ? send(fib, flow, lo.dev, result) : fib.maker.local(result);
