@@ -112,4 +112,6 @@ export enum OptFlag {
   TsNeedTime = 16,
   SrrIsHit = 32,
   IsChanged = 64,
+  /** A CIPSO option was met. */
+  Cipso = 128,
 }

@@ -15,6 +15,7 @@ export const RECORD_ROUTE: u32 = 7;
 export const TIMESTAMP: u32 = 68;
 export const SECURITY: u32 = 130;
 export const LOOSE_ROUTE: u32 = 131;
+export const CIPSO: u32 = 134;
 export const STRICT_ROUTE: u32 = 137;
 export const ROUTER_ALERT: u32 = 148;
 /** The option goes into every fragment. */
@@ -186,6 +187,11 @@ export function compile(h: usize, own: u32, time: u32, foreign: bool): u32 {
         flags |= OptFlag.IsChanged;
       }
       ts = at;
+    } else if (kind == CIPSO) {
+      // cipso_v4_validate: no domain of interpretation is configured, so that none is known
+      flags |= OptFlag.Cipso;
+      bad = at + (n < 8 ? 1 : 2);
+      break;
     } else if (kind == ROUTER_ALERT) {
       if (n < 4) {
         bad = at + 1;
@@ -338,6 +344,12 @@ export function echo(h: usize, foreign: bool): u32 {
       store<u32>(echoed, d + HEADER_LEN, ECHO_SRR);
       d += to + 3;
     }
+  }
+  if ((flags & OptFlag.Cipso) != 0) {
+    const cipso = find(p, CIPSO);
+    const n = get8(p, cipso + 1);
+    memory.copy(echoed + d, p + cipso, n);
+    d += n;
   }
   while ((d & 3) != 0) {
     set8(echoed, d, END);

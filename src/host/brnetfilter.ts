@@ -16,6 +16,10 @@ const TAG = 4;
 const ADDRESS = 6;
 const TYPE_IPV4 = 0x0800;
 const TYPE_VLAN = 0x8100;
+const TYPE_PROVIDER = 0x88a8;
+const TYPE_PPPOE = 0x8864;
+/** Bytes of a PPPoE session's header (RFC 2516 §4) with the PPP protocol field. */
+const PPPOE = 8;
 const DF = 0x4000;
 /** Saved headers: one slot a nesting level. */
 const SLOT = 32;
@@ -42,6 +46,7 @@ export class BridgeHooks implements BridgeNetfilter {
   }
 
   prerouting(port: BridgePort, frame: Frame): boolean {
+    if (!this.hasEncapsulation(frame)) return this.gone(frame, Drop.Truncated, port);
     if (!this.calls && !port.bridge.nfCallIptables) return true;
     const header = this.headerOf(frame);
     if (header === 0) return true;
@@ -72,6 +77,21 @@ export class BridgeHooks implements BridgeNetfilter {
     x.packetPush(frame, header);
     u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.Bridged;
     return true;
+  }
+
+  /** nf_bridge_encap_header_len: what stands behind one VLAN tag must be there, another tag's or PPPoE's header. */
+  private hasEncapsulation(frame: Frame): boolean {
+    const { core, x } = this.ns.world;
+    const eth = core.u32[(frame + Pkt.Data) >> 2]!;
+    let at = ETHERNET;
+    let type = x.ethType(eth);
+    if (type !== TYPE_PPPOE && type !== TYPE_VLAN && type !== TYPE_PROVIDER) return true;
+    if (type !== TYPE_PPPOE) {
+      type = x.ethType(eth + TAG);
+      at += TAG;
+    }
+    const more = type === TYPE_PPPOE ? PPPOE : type === TYPE_VLAN ? TAG : 0;
+    return core.u32[(frame + Pkt.Len) >> 2]! >= at + more;
   }
 
   /** br_nf_pre_routing_finish for a new destination: to this host, to its router, or on over the bridge. */

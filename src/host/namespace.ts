@@ -38,7 +38,7 @@ export class Namespace implements Owner {
   readonly conntrack: Conntrack;
   readonly iptables: Iptables;
   readonly nft: Nft;
-  readonly sockets = new Sockets();
+  readonly sockets = new Sockets(this.sysctl);
   readonly input: Input;
   readonly forward: Forward;
   readonly output: Output;
@@ -64,6 +64,7 @@ export class Namespace implements Owner {
     this.fib = new Fib(world, this.sysctl);
     this.peers = new Peers(world.clock);
     this.neighbours = new Neighbours(this);
+    this.fib.onDisable = (dev) => this.neighbours.linkDown(dev);
     this.conntrack = new Conntrack(this);
     this.iptables = new Iptables(this);
     this.nft = new Nft(this);
@@ -117,6 +118,7 @@ export class Namespace implements Owner {
       this.conntrack.linkDown(dev);
     }
     dev.rxHandler?.linkChanged(dev, up);
+    this.bridges.get(dev.name)?.linkChanged();
   }
 
   // -- the way in

@@ -2,6 +2,7 @@
 
 import { Drop } from "../../assembly/drop.ts";
 import { Flow } from "./fib/flow.ts";
+import { RouteType } from "./fib/route.ts";
 import type { Namespace } from "./namespace.ts";
 
 const PROTO_UDP = 17;
@@ -18,8 +19,8 @@ export class Originate {
   udp(src: number, sport: number, dst: number, dport: number, payload: Uint8Array, ttl: number): boolean {
     const { x } = this.ns.world;
     // a port that sends is open: the answer finds it
-    this.ns.sockets.open(PROTO_UDP, src, sport);
-    return this.send(PROTO_UDP, src, sport, dst, dport, payload, udpLen, (from, route, df) =>
+    const socket = this.ns.sockets.open(PROTO_UDP, src, sport);
+    return this.send(PROTO_UDP, src, sport, dst, dport, payload, udpLen, socket.dontFragment, (from, route, df) =>
       x.udpBuild(from, payload.length, 0, df === 0 ? this.ns.ipId() : 0, df, ttl || this.ns.defaultTtl(), route, sport, dst, dport),
     );
   }
@@ -27,14 +28,14 @@ export class Originate {
   /** sendto() on a raw socket that writes whole messages (a ping's ICMP echo). */
   raw(proto: number, src: number, dst: number, payload: Uint8Array, ttl: number): boolean {
     const { x } = this.ns.world;
-    return this.send(proto, src, 0, dst, 0, payload, 0, (from, source, df) =>
+    return this.send(proto, src, 0, dst, 0, payload, 0, this.ns.sockets.dontFragment, (from, source, df) =>
       x.ipBuild(from, payload.length, 0, df === 0 ? this.ns.ipId() : 0, df, ttl || this.ns.defaultTtl(), proto, source, dst),
     );
   }
 
   private send(
     proto: number, src: number, sport: number, dst: number, dport: number, payload: Uint8Array, extra: number,
-    build: (from: number, source: number, df: number) => number,
+    discover: boolean, build: (from: number, source: number, df: number) => number,
   ): boolean {
     const { ns, flow } = this;
     const { core, x } = ns.world;
@@ -49,8 +50,13 @@ export class Originate {
       ns.count(Drop.NoRoute);
       return false;
     }
+    // nobody asked for SO_BROADCAST: EACCES
+    if (route.type === RouteType.Broadcast) {
+      ns.count(Drop.Prohibit);
+      return false;
+    }
     // IP_PMTUDISC_WANT: DF on what fits into the path's MTU
-    const df = headerLen + extra + payload.length <= ns.routeMtu(route) ? DF : 0;
+    const df = discover && headerLen + extra + payload.length <= ns.routeMtu(route) ? DF : 0;
     const scratch = x.alloc(payload.length);
     core.u8.set(payload, scratch);
     const frame = build(scratch, src !== 0 ? src : flow.src !== 0 ? flow.src : route.source, df);

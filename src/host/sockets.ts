@@ -1,16 +1,27 @@
 // src/host/sockets.ts: which ports are open on a host.
 
+import type { Sysctl } from "./sysctl.ts";
+
 /** An open port. What arrives is counted here until a transport takes it. */
 export interface Socket {
   readonly proto: number;
   /** 0: any of the host's addresses. */
   readonly address: number;
   readonly port: number;
+  /** IP_PMTUDISC_WANT: what it sends carries DF; settled by net.ipv4.ip_no_pmtu_disc as it opens (inet_create). */
+  readonly dontFragment: boolean;
   received: number;
 }
 
 export class Sockets {
   private readonly byPort = new Map<number, Socket[]>();
+
+  constructor(private readonly sysctl: Sysctl) {}
+
+  /** What a socket that opens now does about DF. */
+  get dontFragment(): boolean {
+    return this.sysctl.get("net.ipv4.ip_no_pmtu_disc") === 0;
+  }
 
   /** Opens a port; one that is open already stays as it is. */
   open(proto: number, address: number, port: number): Socket {
@@ -18,7 +29,9 @@ export class Sockets {
     let list = this.byPort.get(key);
     if (list === undefined) this.byPort.set(key, (list = []));
     let socket = list.find((s) => s.address === address);
-    if (socket === undefined) list.push((socket = { proto, address, port, received: 0 }));
+    if (socket === undefined) {
+      list.push((socket = { proto, address, port, dontFragment: this.dontFragment, received: 0 }));
+    }
     return socket;
   }
 

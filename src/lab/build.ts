@@ -57,12 +57,14 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
     }
   }
   for (const [name, dev] of devices) portFlags(text, ns, name, dev ?? {}, at("interfaces", name, "port"));
+  // addresses first, then up: of a local and a broadcast route for the same address the local one was there before
+  for (const [name] of devices) ns.setLink(ns.byName.get(name)!, false);
   for (const [name, dev] of devices) {
     dev?.addresses?.forEach((a, i) =>
       text.within(at("interfaces", name, "addresses", i), () => addAddress(ns, name, a)),
     );
-    if (dev?.up === false) ns.setLink(ns.byName.get(name)!, false);
   }
+  for (const [name, dev] of devices) if (dev?.up !== false) ns.setLink(ns.byName.get(name)!, true);
   if (file.routes !== undefined) text.withinList(at("routes"), () => ns.fib.loadRoutes(file.routes!));
   if (file.rules !== undefined) text.withinList(at("rules"), () => ns.fib.loadRules(file.rules!));
   file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.load(n)));

@@ -7,7 +7,7 @@ import type { Interface } from "../../link/interface.ts";
 import { Flow } from "../fib/flow.ts";
 import { type Route, RouteType, Scope } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
-import { highestType, icmp, isError, unreachable } from "./icmptypes.ts";
+import { highestType, icmp, isError, isUnanswerable, unreachable } from "./icmptypes.ts";
 
 const OFFSET_MASK = 0x1fff;
 /** RFC 1812 §4.3.2.3: as much as fits into 576 bytes. */
@@ -47,8 +47,7 @@ export class Icmp {
     const length = u32[(frame + Pkt.Data) >> 2]! + u32[(frame + Pkt.Len) >> 2]! - net;
     if (isError(type) && x.ipv4Proto(net) === PROTO_ICMP) {
       if (length <= ihl) return;
-      const inner = x.icmpType(net + ihl);
-      if (inner > highestType || isError(inner)) return;
+      if (isUnanswerable(x.icmpType(net + ihl))) return;
     }
     const input = ns.byIndex[u32[(frame + Pkt.In) >> 2]!] ?? null;
     const limited = this.isLimited(type, code);

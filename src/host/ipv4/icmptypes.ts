@@ -45,3 +45,8 @@ export function isError(type: number): boolean {
     type === icmp.parameterProblem
   );
 }
+
+/** Messages that no error answers: errors, types above the known ones, and those that Linux marks so: 1, 2, 6, 7, 9, 10. */
+export function isUnanswerable(type: number): boolean {
+  return type > highestType || isError(type) || ((1 << type) & 0x6c6) !== 0;
+}

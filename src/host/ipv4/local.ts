@@ -12,7 +12,10 @@ const PROTO_ICMP = 1;
 const PROTO_IGMP = 2;
 const PROTO_TCP = 6;
 const PROTO_UDP = 17;
+const PROTO_PIM = 103;
 const PROTO_UDPLITE = 136;
+/** INET_ECN_MASK: a reset keeps the segment's DSCP alone. */
+const ECN = 3;
 const noAnswer = 0xffffffff;
 const RST = 0x04;
 
@@ -37,6 +40,8 @@ export class Local {
         return this.udplite(dev, frame);
       case PROTO_IGMP:
         return ns.consume(frame, dev, "igmp");
+      case PROTO_PIM:
+        return ns.consume(frame, dev, "pim");
       default:
         ns.icmp.send(frame, icmp.unreachable, unreachable.protocol, 0);
         return ns.drop(frame, Drop.NoProtocol, dev);
@@ -113,7 +118,7 @@ export class Local {
     flow.dport = x.tcpSrcPort(p);
     const route = ns.fib.routeOutput(flow);
     if (route === null || route.dev === null) return;
-    const reset = x.tcpReset(frame, flow.tos, ns.defaultTtl(), optLen, flow.dst, ns.timestamp());
+    const reset = x.tcpReset(frame, flow.tos & ~ECN, ns.defaultTtl(), optLen, flow.dst, ns.timestamp());
     if (reset === 0) return ns.count(Drop.NoBuffer);
     if (ns.world.tracer !== null) ns.trace("originate", null, reset, "tcp reset");
     ns.output.local(reset, route);
