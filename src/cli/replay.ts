@@ -9,7 +9,7 @@ import { LabError } from "../lab/read.ts";
 import { Replay } from "../lab/replay.ts";
 import { Verification } from "../lab/verify.ts";
 import { PcapWriter } from "../capture/writer.ts";
-import { EPOCH } from "../link/newworld.ts";
+import { DEFAULT_SEED, EPOCH } from "../link/newworld.ts";
 import { loadCore } from "../node/core.ts";
 import { openOutput, readChunks } from "../node/files.ts";
 import { readLabFile } from "../node/lab.ts";
@@ -28,7 +28,7 @@ Feeds what NAME received, at its times, into the emulated NAME, and takes down w
   --out DIR        write DIR/IF.pcap: what the node sent, an interface a file
   --verify         compare with the outbound packets; print the first difference; status 1 if any
   --trace          print each step of each packet: hooks, rules, routes, rewrites, drops
-  --seed N         of what the node chooses (default 1)
+  --seed N         of what the node chooses (default ${DEFAULT_SEED})
 `;
 
 async function run(words: string[]): Promise<number> {
@@ -46,7 +46,7 @@ async function run(words: string[]): Promise<number> {
   if (positionals.length !== 1) throw new Failure("replay: expected one LAB file");
   if (values.node === undefined) throw new Failure("replay: expected --node NAME");
   if (values.in === undefined) throw new Failure("replay: expected --in CAPTURE");
-  const seed = values.seed === undefined ? 1 : Number(values.seed);
+  const seed = values.seed === undefined ? DEFAULT_SEED : Number(values.seed);
   if (!Number.isInteger(seed)) throw new Failure(`--seed '${values.seed}': expected an integer`);
   const text = await readLabFile(positionals[0]!);
   if (!Object.hasOwn(text.file.nodes, values.node)) {

@@ -2,6 +2,7 @@
 
 import { buildLab } from "../lab/build.ts";
 import { parseTime } from "../lab/words.ts";
+import { DEFAULT_SEED } from "../link/newworld.ts";
 import { loadCore } from "../node/core.ts";
 import { openOutput } from "../node/files.ts";
 import { readLabFile } from "../node/lab.ts";
@@ -17,7 +18,7 @@ Builds the lab and runs its timeline in virtual time.
   --until TIME     stop there (10s, 20ms ...); without it, when nothing is left to happen, at one hour at the latest
   --capture FILE   every frame at every device, with a comment on each that was changed, made or dropped
   --trace          print each step of each packet
-  --seed N         of what hosts choose by chance (default 1)
+  --seed N         of what hosts choose by chance (default ${DEFAULT_SEED})
 `;
 
 const HOUR = 3_600_000_000_000;
@@ -28,7 +29,7 @@ async function run(words: string[]): Promise<number> {
     options: { until: { type: "string" }, capture: { type: "string" }, trace: { type: "boolean" }, seed: { type: "string" } },
   });
   if (positionals.length !== 1) throw new Failure("run: expected one LAB file");
-  const seed = values.seed === undefined ? 1 : Number(values.seed);
+  const seed = values.seed === undefined ? DEFAULT_SEED : Number(values.seed);
   if (!Number.isInteger(seed)) throw new Failure(`--seed '${values.seed}': expected an integer`);
   let until: number | null = null;
   if (values.until !== undefined) {
