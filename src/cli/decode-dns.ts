@@ -274,9 +274,11 @@ export class DnsMessage {
         at += n;
       }
     }
+    const start = this.at;
     this.at = behind < 0 ? at : behind;
     if (bytes.length > MAX_NAME) return "<Name too long>";
-    return bytes.length === 0 || bytes[0] === 0 ? "<Root>" : escaped(bytes);
+    // a pointer to a label that begins with a NUL counts as the root as well
+    return bytes.length === 0 || (bytes[0] === 0 && this.at - start <= 2) ? "<Root>" : escaped(bytes);
   }
 }
 

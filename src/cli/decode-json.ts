@@ -82,6 +82,12 @@ function isDamaged(kind: number, len: number, ack: number): boolean {
   return (kind === SACK && len < 10 && ack < 0x8000_0000) || (kind === MPTCP && len < 4) || (kind === SCPS && len > 4 && (len & 1) === 1);
 }
 
+/** Wireshark shows a text up to its first NUL. */
+function textLength(b: Uint8Array, p: number, n: number): number {
+  for (let i = 0; i < n; i++) if (b[p + i] === 0) return i;
+  return n;
+}
+
 /** A status code as a number: its digits up to the first character that is none. */
 function leadingDigits(b: Uint8Array, p: number): number {
   let v = 0;
@@ -125,7 +131,8 @@ export class JsonLines {
     const layers = w[r + (Rec.Layers >>> 2)]!;
     const net = at + w[r + (Rec.Net >>> 2)]!;
     const netShown = w[r + (Rec.NetShown >>> 2)]!;
-    if (layers & Layer.Eth) this.ethernet(at, layers >>> 24, layers);
+    if (layers & Layer.Eth) this.ethernet(at);
+    if (layers & Layer.Vlan) this.vlan(net - 4 * (layers >>> 24), layers >>> 24, layers);
     if (layers & Layer.Arp) this.arp(net, netShown);
     let app: Uint8Array | null = null;
     this.damaged = false;
@@ -150,7 +157,7 @@ export class JsonLines {
     this.out.hexBytes(this.bytes, p, 6, COLON);
   }
 
-  private ethernet(at: number, tags: number, layers: number): void {
+  private ethernet(at: number): void {
     const { out, bytes } = this;
     out.literal(k.ethDst);
     this.mac(at);
@@ -164,11 +171,14 @@ export class JsonLines {
       out.literal(k.ethLen);
       out.decimal(type);
     } else out.byte(QUOTE);
-    if ((layers & Layer.Vlan) === 0) return;
+  }
+
+  /** The fields of `tags` VLAN tags; the first begins at `at`. */
+  private vlan(at: number, tags: number, layers: number): void {
     const cut = (layers & Layer.CutTag) !== 0;
-    this.tags(k.vlanPriority, at + 14, tags, 0, cut);
-    this.tags(k.vlanId, at + 14, tags, 1, cut);
-    this.tags(k.vlanEtype, at + 16, tags, 2, cut);
+    this.tags(k.vlanPriority, at, tags, 0, cut);
+    this.tags(k.vlanId, at, tags, 1, cut);
+    this.tags(k.vlanEtype, at + 2, tags, 2, cut);
   }
 
   /** A field of every tag: a number, or a list when there are several. */
@@ -177,8 +187,8 @@ export class JsonLines {
     let n = tags;
     if (field === 2) {
       // an 802.3 length is no type
-      const last = cut ? 1 : be16(bytes, at + 4 * (tags - 1));
-      if (last < 1536 && last !== 0) n--;
+      const last = cut ? 0 : be16(bytes, at + 4 * (tags - 1));
+      if (last < 1536) n--;
     }
     if (n === 0) return;
     out.reserve(64 + 8 * n);
@@ -460,7 +470,7 @@ export class JsonLines {
     if (i < 0) return;
     out.reserve(FIXED_ROOM);
     out.literal(name);
-    out.jsonAscii(this.bytes, p + http.offset(i), http.length(i));
+    out.jsonAscii(this.bytes, p + http.offset(i), textLength(this.bytes, p + http.offset(i), http.length(i)));
     out.reserve(FIXED_ROOM);
     out.byte(QUOTE);
   }
@@ -475,7 +485,7 @@ export class JsonLines {
       out.reserve(FIXED_ROOM);
       if (!first) out.byte(COMMA);
       out.byte(QUOTE);
-      out.jsonAscii(this.bytes, p + http.offset(i), http.length(i));
+      out.jsonAscii(this.bytes, p + http.offset(i), textLength(this.bytes, p + http.offset(i), http.length(i)));
       out.reserve(FIXED_ROOM);
       out.byte(QUOTE);
     }

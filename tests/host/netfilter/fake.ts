@@ -31,6 +31,8 @@ export class FakeHost implements FirewallHost {
   readonly sent: string[] = [];
   /** Packets made here, as bytes. */
   readonly out: Uint8Array[] = [];
+  /** Where they were sent. */
+  readonly gateways: number[] = [];
   readonly drops: string[] = [];
   readonly traced: string[] = [];
   readonly byName = new Map<string, Interface>();
@@ -127,7 +129,8 @@ export class FakeHost implements FirewallHost {
     this.sent.push(`icmp ${type}/${code}`);
   }
 
-  ipLocalOut(frame: Frame): void {
+  ipLocalOut(frame: Frame, route: Route): void {
+    this.gateways.push(route.gateway);
     this.out.push(packetBytes(this.world.core, frame));
     this.world.x.packetFree(frame);
   }

@@ -7,11 +7,12 @@ import { TextError } from "../../../src/host/text.ts";
 import { coreOf } from "../../support/cores.ts";
 import { FakeHost } from "./fake.ts";
 
+const core = coreOf("release");
 const folder = new URL("../../../fixtures/netfilter/", import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, folder), "utf8");
 
 function print(text: string): string {
-  const nft = new Nft(new FakeHost(coreOf("release")));
+  const nft = new Nft(new FakeHost(core));
   nft.load(text);
   return nft.print();
 }

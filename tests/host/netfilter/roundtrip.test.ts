@@ -7,11 +7,12 @@ import { TextError } from "../../../src/host/text.ts";
 import { coreOf } from "../../support/cores.ts";
 import { FakeHost } from "./fake.ts";
 
+const core = coreOf("release");
 const folder = new URL("../../../fixtures/netfilter/", import.meta.url);
 const files = readdirSync(folder).filter((f) => f.endsWith(".rules"));
 
 function fresh(): Iptables {
-  return new Iptables(new FakeHost(coreOf("release")));
+  return new Iptables(new FakeHost(core));
 }
 
 describe("iptables-save", () => {
@@ -32,7 +33,7 @@ describe("rules are printed as iptables prints them", () => {
     const [written, nft, legacy] = line.split("\t");
     const m = /^(\S+) (\S+) (.*)$/.exec(written!)!;
     for (const [backend, expected] of [["nft", nft], ["legacy", legacy]] as const) {
-      const host = new FakeHost(coreOf("release"));
+      const host = new FakeHost(core);
       const iptables = new Iptables(host);
       iptables.backend = backend;
       iptables.load(`*${m[1]}\n-A ${m[2]} ${m[3]}\nCOMMIT\n`);

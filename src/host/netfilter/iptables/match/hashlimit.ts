@@ -28,19 +28,27 @@ class Buckets {
     readonly burst: number,
     private readonly expire: number,
     private readonly max: number,
+    private readonly gc: number,
+    private readonly made: number,
   ) {}
+
+  /** When the sweep that comes every `gc` jiffies last came. */
+  private swept(now: number): number {
+    return this.gc === 0 ? now : now - ((now - this.made) % this.gc);
+  }
 
   /** Null when the table is full of entries that still live. */
   entry(key: string, now: number): Entry | null {
     let e = this.entries.get(key);
-    if (e !== undefined && e.expires > now) {
+    const swept = this.swept(now);
+    if (e !== undefined && e.expires > swept) {
       e.credit = Math.min(e.credit + (now - e.previous), this.cost * this.burst);
       e.previous = now;
       e.expires = now + this.expire;
       return e;
     }
     if (this.max !== 0 && this.entries.size >= this.max) {
-      for (const [k, old] of this.entries) if (old.expires <= now) this.entries.delete(k);
+      for (const [k, old] of this.entries) if (old.expires <= swept) this.entries.delete(k);
       if (this.entries.size >= this.max) return null;
     }
     e = { credit: this.cost * this.burst, previous: now, expires: now + this.expire };
@@ -125,18 +133,19 @@ const hashlimit: MatchMaker = (place) => {
       if (expire !== usual) text += ` --hashlimit-htable-expire ${expire}`;
       if (srcMask !== 32) text += ` --hashlimit-srcmask ${srcMask}`;
       if (dstMask !== 32) text += ` --hashlimit-dstmask ${dstMask}`;
+      const { clock } = place.host.world;
       const shared = `hashlimit ${name}`;
       const buckets = (): Buckets => {
         let b = place.shared.get(shared) as Buckets | undefined;
         if (b === undefined) {
-          b = new Buckets((average * HZ) / SCALE, burst, (expire * HZ) / 1000, max);
+          const now = Math.floor(clock.now / NS_PER_JIFFY);
+          b = new Buckets((average * HZ) / SCALE, burst, (expire * HZ) / 1000, max, (gc * HZ) / 1000, now);
           place.shared.set(shared, b);
         }
         return b;
       };
       const bits = { src: mode.has("srcip") ? maskOf(srcMask) : 0, dst: mode.has("dstip") ? maskOf(dstMask) : 0 };
       const ports = mode.has("srcport") || mode.has("dstport");
-      const { clock } = place.host.world;
       const keyOf = (c: Context): string => {
         const sport = mode.has("srcport") ? c.sport : 0;
         const dport = mode.has("dstport") ? c.dport : 0;

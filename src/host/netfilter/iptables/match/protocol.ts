@@ -2,7 +2,7 @@
 
 import type { Context } from "../../context.ts";
 import { parsePort } from "../names.ts";
-import type { Match, Place } from "../rule.ts";
+import { type Match, type Place, always } from "../rule.ts";
 import type { Option } from "../words.ts";
 import type { MatchMaker } from "../matches.ts";
 
@@ -33,8 +33,12 @@ export function portRange(text: string, o: Option, separator = ":"): { min: numb
   return { min, max };
 }
 
+function isAny(r: PortRange): boolean {
+  return r.min === 0 && r.max === 65535 && !r.inverted;
+}
+
 function formatPorts(name: string, r: PortRange): string {
-  if (r.min === 0 && r.max === 65535 && !r.inverted) return "";
+  if (isAny(r)) return "";
   return `${r.inverted ? " !" : ""} --${name} ${r.min === r.max ? r.min : `${r.min}:${r.max}`}`;
 }
 
@@ -50,7 +54,6 @@ function checkProtocol(place: Place, name: string, proto: number, fail: (message
 class Ports {
   source = anyPort;
   destination = anyPort;
-  given = false;
 
   option(o: Option): boolean {
     const isSource = o.name === "--sport" || o.name === "--source-port";
@@ -60,7 +63,6 @@ class Ports {
     if (r.inverted && r.min === 0 && r.max === 65535) o.fail(`${o.name}: '!' before all ports matches nothing`);
     if (isSource) this.source = r;
     else this.destination = r;
-    this.given = true;
     return true;
   }
 
@@ -140,17 +142,20 @@ const tcp: MatchMaker = (place, fail) => {
       if (mask !== 0 || flagsInverted) text += `${flagsInverted ? " !" : ""} --tcp-flags ${formatFlags(mask)} ${formatFlags(value)}`;
       const { source, destination } = ports;
       const u8 = place.host.world.core.u8;
-      const asks = ports.given || flagsGiven;
-      if (place.backend === "nft" && option === 0 && asks) {
+      const plain = isAny(source) && isAny(destination) && mask === 0 && value === 0 && !flagsInverted;
+      if (place.backend === "nft" && option === 0 && !plain) {
+        // flags under an empty mask are not compiled at all
+        if (mask === 0) text = ports.text === "" ? "" : `-m tcp${ports.text}`;
+        if (text === "") return { text, test: always };
         // iptables-nft compiles to payload loads: what is there is compared, what is not there does not match
-        const sourceLen = source === anyPort ? 0 : 2;
-        const need = Math.max(sourceLen, destination === anyPort ? 0 : 4, flagsGiven ? 14 : 0);
+        const sourceLen = isAny(source) ? 0 : 2;
+        const need = Math.max(sourceLen, isAny(destination) ? 0 : 4, mask !== 0 ? 14 : 0);
         return {
           text,
           test(c) {
             if (c.fragOffset !== 0 || c.l4Len < need) return false;
             if (!portMatches(c.sport, source) || !portMatches(c.dport, destination)) return false;
-            return !flagsGiven || ((u8[c.l4 + 13]! & mask) === value) !== flagsInverted;
+            return mask === 0 || ((u8[c.l4 + 13]! & mask) === value) !== flagsInverted;
           },
         };
       }
@@ -187,8 +192,8 @@ const udp: MatchMaker = (place, fail) => {
     finish(): Match {
       const text = `-m udp${ports.text}`;
       const { source, destination } = ports;
-      if (place.backend === "nft" && ports.given) {
-        const need = destination !== anyPort ? 4 : 2;
+      if (place.backend === "nft" && !(isAny(source) && isAny(destination))) {
+        const need = isAny(destination) ? 2 : 4;
         return {
           text,
           test: (c) =>
