@@ -215,11 +215,20 @@ function paintSub(dir: usize, s: u32, e: usize, end: usize): usize {
  */
 function rebuild(dir: usize, rib: usize, c: u32, first: u32, n: u32, cover: u32, key: u32): bool {
   const chunk = load<u32>(dir, CHUNKS) + (c << 3);
-  for (let s: u32 = 0; s < 32; s++) {
-    const leaf = leafOf(chunk, s);
-    const mine = s - first < n;
-    if (mine && leaf & SUB) giveSub(dir, leaf);
-    store<u32>(slots + (s << 2), mine ? cover : leaf);
+  if (n == 32) {
+    const base = load<u32>(chunk, 4);
+    for (let i: u32 = 0, all = runs(chunk); i < all; i++) {
+      const leaf = load<u32>(base + (i << 2));
+      if (leaf & SUB) giveSub(dir, leaf);
+    }
+    for (let s: u32 = 0; s < 32; s++) store<u32>(slots + (s << 2), cover);
+  } else {
+    for (let s: u32 = 0; s < 32; s++) {
+      const leaf = leafOf(chunk, s);
+      const mine = s - first < n;
+      if (mine && leaf & SUB) giveSub(dir, leaf);
+      store<u32>(slots + (s << 2), mine ? cover : leaf);
+    }
   }
   const list = listOf(rib, c);
   if (list != 0) {
@@ -265,8 +274,8 @@ export function dirUpdate(dir: usize, rib: usize, prefix: u32, len: u32): bool {
   const outer = cover(rib, prefix, len);
   for (let c = first; c < first + n; c++) {
     // a longer prefix of up to 19 bits hides this one
-    const hidden = shortMatch(rib, c << 13, TOP);
-    if (hidden > <i32>len) {
+    const hidden = shortMatch(rib, c << 13, TOP, len + 1);
+    if (hidden >= 0) {
       // all that it covers is hidden too
       c |= (1 << (TOP - hidden)) - 1;
       continue;

@@ -211,12 +211,12 @@ export function ribMatch(rib: usize, address: u32, max: i32): i32 {
   if (listOf(rib, address >>> LOW) != 0) {
     for (; len > <i32>TOP; len--) if (ribGet(rib, address, len) != 0) return len;
   }
-  return shortMatch(rib, address, min<i32>(len, TOP));
+  return shortMatch(rib, address, min<i32>(len, TOP), 0);
 }
 
-/** The same among prefixes of at most 19 bits. */
-export function shortMatch(rib: usize, address: u32, max: i32): i32 {
-  for (let len = max; len >= 0; len--) if (load<u32>(treeAt(rib, address, len)) != 0) return len;
+/** The same among prefixes of `least` … `max` bits, `max` at most 19. */
+export function shortMatch(rib: usize, address: u32, max: i32, least: i32): i32 {
+  for (let len = max; len >= least; len--) if (load<u32>(treeAt(rib, address, len)) != 0) return len;
   return -1;
 }
 
