@@ -7,23 +7,33 @@ export const SECOND = 1_000_000_000;
 /** Something that will happen. `at` is -1 once it happened or was cancelled. */
 export interface Timer {
   at: number;
-  /** Order among timers of the same instant: first set, first run. */
+  /** Order among timers of the same instant: the lowest runs first. */
   readonly order: number;
   readonly run: () => void;
   /** Place in the heap. */
   slot: number;
 }
 
-/** Events in order of time, then of setting: a binary heap, so that a million timers cost 20 steps each. */
+/** Events in order of time, then of setting (those of the wheel the other way round, and first): a binary heap, so that a million timers cost 20 steps each. */
 export class Clock {
   /** Nanoseconds since the start. Exact up to 2^53, a hundred days. */
   now = 0;
   private readonly heap: Timer[] = [];
   private order = 0;
+  private wheelOrder = 0;
 
   /** Runs `run` at `at` (now, if that is past). */
   at(at: number, run: () => void): Timer {
-    const timer: Timer = { at: Math.max(at, this.now), order: this.order++, run, slot: this.heap.length };
+    return this.set(at, run, this.order++);
+  }
+
+  /** The same, as a timer of Linux's wheel: of one slot the last set runs first (enqueue_timer pushes at the list's head). */
+  atWheel(at: number, run: () => void): Timer {
+    return this.set(at, run, --this.wheelOrder);
+  }
+
+  private set(at: number, run: () => void, order: number): Timer {
+    const timer: Timer = { at: Math.max(at, this.now), order, run, slot: this.heap.length };
     this.heap.push(timer);
     this.up(timer.slot);
     return timer;

@@ -242,7 +242,7 @@ export class Arp {
     const { clock, rng } = this.ns.world;
     // drawn in whole ticks
     const ticks = Math.max(1, Math.floor((delay * CENTISECOND) / JIFFY));
-    clock.at(timerExpiry(clock.now, rng.below(ticks) * JIFFY), () => {
+    clock.atWheel(timerExpiry(clock.now, rng.below(ticks) * JIFFY), () => {
       table.proxyQueued--;
       if (!dev.up) return this.ns.drop(frame, Drop.LinkDown, dev);
       this.late = true;

@@ -55,17 +55,18 @@ export class Neighbours {
     const { dev } = n;
     const eth = x.packetPush(frame, HEADER);
     x.ethEmit(eth, n.hw, dev.mac, TYPE_IPV4);
+    n.cached = true;
     core.u32[(frame + Pkt.Mac) >> 2] = eth;
     dev.transmit(frame);
   }
 
   /**
-   * Whether a neighbour's address can be used now for a packet that is not to wait: 0, or the address of six bytes in the
-   * core (what br_netfilter asks before it sends a translated frame straight on).
+   * The address of a neighbour that is known to be there and was sent to before: six bytes in the core, else 0. With it
+   * br_netfilter sends a translated frame straight on.
    */
   hardwareAddress(dev: Interface, nexthop: number): number {
     const n = this.find(dev, nexthop) ?? this.create(dev, nexthop);
-    return n !== null && (n.state & CONNECTED) !== 0 ? n.hw : 0;
+    return n !== null && n.cached && (n.state & CONNECTED) !== 0 ? n.hw : 0;
   }
 
   /** A transport got an answer from behind this next hop: it is there (dst_confirm_neigh). */
@@ -353,7 +354,7 @@ export class Neighbours {
   private setTimer(n: Neighbour, delay: number): void {
     this.stopTimer(n);
     const { clock } = this.ns.world;
-    n.timer = clock.at(timerExpiry(clock.now, delay), n.run);
+    n.timer = clock.atWheel(timerExpiry(clock.now, delay), n.run);
   }
 
   private stopTimer(n: Neighbour): void {
