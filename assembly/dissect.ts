@@ -229,13 +229,13 @@ function arpThere(p: usize, cap: u32): bool {
   return cap >= total;
 }
 
-/** Bytes of a link header in front of an IPv4 packet, for link types other than Ethernet; -1: not IPv4. */
+/** Bytes of the header in front of the type's payload, for link types other than Ethernet; -1: not to be decoded. */
 function linkHeader(p: usize, cap: u32, linkType: u32): i32 {
   switch (linkType) {
     case LinkType.Raw:
     case LinkType.Raw12:
     case LinkType.Raw14:
-      return cap > 0 && get8(p, 0) >> 4 == 6 ? -1 : 0;
+      return cap < 8 || get8(p, 0) >> 4 == 6 ? -1 : 0;
     case LinkType.Ipv4:
       return 0;
     case LinkType.Null:
@@ -244,9 +244,9 @@ function linkHeader(p: usize, cap: u32, linkType: u32): i32 {
     case LinkType.Loop:
       return cap >= 4 && get32(p, 0) == 2 ? 4 : -1;
     case LinkType.LinuxSll:
-      return cap >= 16 && get16(p, 14) == TYPE_IPV4 ? 16 : -1;
+      return cap >= 16 ? 16 : -1;
     case LinkType.LinuxSll2:
-      return cap >= 20 && get16(p, 0) == TYPE_IPV4 ? 20 : -1;
+      return cap >= 20 ? 20 : -1;
     default:
       return -1;
   }
@@ -262,27 +262,27 @@ export function dissect(p: usize, cap: u32, len: u32, linkType: u32, rec: usize)
   store<u32>(rec, cap, Rec.CapLen);
   store<u32>(rec, len, Rec.Len);
   if (len < cap) len = cap;
-  if (linkType != LinkType.Ethernet) {
-    const at = linkHeader(p, cap, linkType);
-    if (at < 0) return;
-    store<u32>(rec, at, Rec.Net);
-    dissectIpv4(p + at, cap - at, len - at, rec);
-    return;
-  }
-  if (cap < ETH_LEN) return;
-  let layers: u32 = Layer.Eth;
-  let type = ethType(p);
+  let layers: u32 = 0;
+  let type = TYPE_IPV4;
   let at: u32 = ETH_LEN;
+  if (linkType == LinkType.Ethernet) {
+    if (cap < ETH_LEN) return;
+    layers = Layer.Eth;
+    type = ethType(p);
+  } else {
+    const header = linkHeader(p, cap, linkType);
+    if (header < 0) return;
+    at = header;
+    if (linkType == LinkType.LinuxSll) type = get16(p, 14);
+    else if (linkType == LinkType.LinuxSll2) type = get16(p, 0);
+  }
   let tags: u32 = 0;
   while ((type == TYPE_VLAN || type == TYPE_QINQ_OLD) && tags < MAX_TAGS && cap >= at + 2) {
     tags++;
     if (cap < at + TAG_LEN) {
       layers |= Layer.CutTag;
       type = 0;
-      at = cap;
-      break;
-    }
-    type = etype(p + at);
+    } else type = etype(p + at);
     at += TAG_LEN;
   }
   if (tags != 0) layers |= Layer.Vlan | (tags << 24);

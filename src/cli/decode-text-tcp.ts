@@ -10,7 +10,7 @@ const be32 = (b: Uint8Array, p: number): number => ((b[p]! << 24) | (b[p + 1]! <
 
 const SYN = 2;
 const ACK = 16;
-const letters = [..."FSRP.UEWe"].map((c) => c.charCodeAt(0));
+const letters = [..."FSRP.UEW"].map((c) => c.charCodeAt(0));
 const l = {
   flags: literal(": Flags ["), seq: literal(", seq "), ack: literal(", ack "), win: literal(", win "), urg: literal(", urg "),
   options: literal(", options ["), mss: literal("mss "), sackOk: literal("sackOK"), ts: literal("TS val "), ecr: literal(" ecr "),
@@ -37,7 +37,7 @@ export class TcpText {
     if (cap < 20) return out.text(":  [|tcp]");
     const headerLen = (bytes[p + 12]! >>> 4) << 2;
     if (headerLen < 20) return out.text(`:  tcp ${length - headerLen} [bad hdr length ${headerLen} - too short, < 20]`);
-    const flags = be16(bytes, p + 12) & 0x1ff;
+    const flags = bytes[p + 13]!;
     let seq = be32(bytes, p + 4);
     let ack = be32(bytes, p + 8);
     out.literal(l.flags);

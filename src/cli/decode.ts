@@ -98,7 +98,8 @@ class Filters {
   }
 }
 
-const known = new Set<number>(Object.values(LinkType).filter((v) => typeof v === "number"));
+/** Link types that are looked into; raw IPv6 has nothing to show behind the frame. */
+const known = new Set<number>([...Object.values(LinkType).filter((v) => typeof v === "number"), 229]);
 
 async function decode(file: string, options: Options): Promise<void> {
   const core = loadCore();

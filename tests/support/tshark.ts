@@ -118,7 +118,7 @@ function put(out: Decoded, name: string, kind: Kind, item: Item): void {
 }
 
 const next: Record<string, string[]> = {
-  frame: ["eth", "ip", "arp"], eth: ["vlan", "arp", "ip"], vlan: ["vlan", "arp", "ip"], ip: ["icmp", "udp", "tcp"],
+  frame: ["eth", "vlan", "ip", "arp"], eth: ["vlan", "arp", "ip"], vlan: ["vlan", "arp", "ip"], ip: ["icmp", "udp", "tcp"],
   udp: ["dns"], tcp: ["http", "dns"],
 };
 /** Link headers without keys of their own. */
