@@ -465,7 +465,11 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
       store<u8>(w, load<u8>(e, Ct.LastScale), CtWindow.Scale);
       store<u8>(e, load<u8>(e, Ct.LastFlags) & <u8>~CHALLENGE_ACK, Ct.LastFlags);
       store<u8>(w, load<u8>(e, Ct.LastFlags), CtWindow.Flags);
-      memory.fill(windowOf(e, dir), 0, 20);
+      // the other side starts over; a connection picked up midway stays lenient towards it
+      const other = windowOf(e, dir);
+      const lenient = load<u8>(other, CtWindow.Flags) & <u8>BE_LIBERAL;
+      memory.fill(other, 0, 20);
+      store<u8>(other, lenient, CtWindow.Flags);
     } else {
       ignore(e, th, len, dir, kind, before);
       return VALID;
