@@ -177,17 +177,9 @@ export function packetCopy(h: usize): usize {
   store<u32>(c, 0, Pkt.Next);
   const ct: usize = load<u32>(c, Pkt.Ct);
   if (ct != 0) holdConnection(ct);
-  const geometry: usize = load<u32>(c, Pkt.Geometry);
-  if (geometry != 0) store<u32>(c, <u32>copyGeometry(geometry), Pkt.Geometry);
+  // a copy does not know its fragments: Linux cuts clones afresh, to the largest of them (ip_do_fragment)
+  store<u32>(c, 0, Pkt.Geometry);
   return c;
-}
-
-/** Each packet frees its own; without memory for a copy the fragments are cut afresh. */
-function copyGeometry(from: usize): usize {
-  const size = (load<u32>(from) + 1) << 2;
-  const to = alloc(size);
-  if (to != 0) memory.copy(to, from, size);
-  return to;
 }
 
 function exchange(a: usize, b: usize): void {

@@ -176,6 +176,8 @@ export class BridgeHooks implements BridgeNetfilter {
       return this.gone(frame, Drop.FragNeeded, to);
     }
     if (this.depth === DEPTH) return this.gone(frame, Drop.QueueLimit, to);
+    // the bridge's own notes overwrite what IP noted on the packet: that fragments carried DF is forgotten
+    u32[(frame + Pkt.Flags) >> 2]! &= ~PktFlag.FragPmtu;
     const saved = this.slots + this.depth * SLOT;
     const data = u32[(frame + Pkt.Data) >> 2]!;
     u8.copyWithin(saved, data - header, data);
@@ -202,6 +204,7 @@ export class BridgeHooks implements BridgeNetfilter {
       this.ns.drop(frame, Drop.BridgeNoPort, bridge.dev);
       return true;
     }
+    this.linearize(frame);
     // the neighbour code wrote the bridge's address: the frame keeps its own source
     const saved = this.slots + this.depth * SLOT;
     core.view.setUint16(saved, u32[(frame + Pkt.Spare2) >> 2]!);
@@ -210,6 +213,15 @@ export class BridgeHooks implements BridgeNetfilter {
     x.ethEmit(eth, eth, saved, x.ethType(eth));
     bridge.finish(port, frame);
     return true;
+  }
+
+  /** A device without scatter-gather gets one piece (skb_needs_linearize): how it was fragmented is forgotten. */
+  private linearize(frame: Frame): void {
+    const { core, x } = this.ns.world;
+    const geometry = core.u32[(frame + Pkt.Geometry) >> 2]!;
+    if (geometry === 0) return;
+    x.release(geometry, (core.u32[geometry >> 2]! + 1) << 2);
+    core.u32[(frame + Pkt.Geometry) >> 2] = 0;
   }
 
   /** Bytes before the IPv4 header; 0 for what the IP hooks do not look at. */

@@ -153,6 +153,25 @@ overBuilds("br_netfilter", (core) => {
     expect(t.node.settle()).toBe(0);
   });
 
+  test("fragments are put together for the rules and leave as they came; copies are cut to the largest", () => {
+    const t = setup();
+    t.node.run("iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP");
+    const datagram = udp(1000, 2000, new Uint8Array(92).fill(7));
+    const cuts = [[0, 24], [24, 72], [72, 100]] as const;
+    const pieces = cuts.map(([a, b]) => {
+      const more = b < datagram.length ? 0x2000 : 0;
+      return ether(A, B, 0x0800, ipv4("10.0.0.11", "10.0.0.12", 17, datagram.subarray(a, b), more | (a / 8)));
+    });
+    t.feed(t.p2, ether(B, ALL));
+    for (const piece of [pieces[2]!, pieces[0]!]) expect(t.feed(t.p1, piece)).toEqual([]);
+    expect(t.feed(t.p1, pieces[1]!)).toEqual(pieces.map((b) => ({ dev: "p2", hex: hex(b) })));
+    t.node.run("bridge fdb flush dev br0 dynamic");
+    const flooded = pieces.flatMap((piece) => t.feed(t.p1, piece));
+    // 48 bytes are the largest: 48 + 48 + 4 for the copy, the last port's are as they came
+    expect(flooded.map((o) => `${o.dev} ${o.hex.length / 2 - 34}`)).toEqual(["p3 48", "p3 48", "p3 4", "p2 24", "p2 48", "p2 28"]);
+    expect(t.node.settle()).toBe(0);
+  });
+
   test("a reset about a bridged segment leaves by the port of arrival with the destination's address", () => {
     const t = setup();
     t.node.run("iptables -A FORWARD -p tcp -j REJECT --reject-with tcp-reset");

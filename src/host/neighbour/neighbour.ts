@@ -56,6 +56,8 @@ export class Neighbour {
   updated = 0;
   probes = 0;
   timer: Timer | null = null;
+  /** A header for it was written once (hh_cache). */
+  cached = false;
   /** Removed from the table; whoever still holds it must look again. */
   dead = false;
   /** Learned by a daemon, or a router (`extern_learn`, `router`); shown only. */
