@@ -56,7 +56,7 @@ overBuilds("tcpoptions", (make) => {
     const ts = x.tcpOptTimestamps(p) >>> 0;
     const sack = x.tcpOptSack(p) >>> 0;
     const blocks: number[][] = [];
-    for (let i = 0; sack !== 0 && i < x.tcpOptSackCount(p, sack); i++) {
+    for (let i = 0; i < (sack === 0 ? 0 : x.tcpOptSackCount(p, sack)); i++) {
       blocks.push([x.tcpOptSackLeft(p, sack, i) >>> 0, x.tcpOptSackRight(p, sack, i) >>> 0]);
     }
     return {
