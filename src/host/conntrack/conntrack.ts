@@ -2,7 +2,7 @@
 
 import { Ct, CtEvent, CtInfo, CtStatus, CtTable, TcpState } from "../../../assembly/conntracklayout.ts";
 import { Drop } from "../../../assembly/drop.ts";
-import { Pkt } from "../../../assembly/layout.ts";
+import { Pkt, PktFlag } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import { Hook, type HookFn, priority, Verdict } from "../netfilter/hooks.ts";
@@ -134,7 +134,10 @@ export class Conntrack {
     const { u32 } = this.host.world.core;
     if (u32[(frame + Pkt.Ct) >> 2] !== 0 || u32[(frame + Pkt.CtInfo) >> 2] === CtInfo.Untracked) return Verdict.Accept;
     if (!this.host.world.x.ipv4IsFragment(u32[(frame + Pkt.Data) >> 2]!)) return Verdict.Accept;
-    const user = hook === Hook.Prerouting ? DefragUser.conntrackIn : DefragUser.conntrackOut;
+    // nf_ct_defrag_user
+    const bridged = hook === Hook.Prerouting && (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Bridged) !== 0;
+    const inward = hook === Hook.Prerouting ? DefragUser.conntrackIn : DefragUser.conntrackOut;
+    const user = bridged ? DefragUser.conntrackBridge : inward;
     return this.defragmenter.defrag(frame, user) ? Verdict.Accept : Verdict.Stolen;
   };
 
