@@ -67,27 +67,54 @@ COMMIT
   };
 
   it.each([
-    ["-s 10.0.0.0/8", true], ["! -s 10.0.0.0/8", false], ["-d 10.0.0.2", true], ["-d 10.0.0.0/255.0.0.255", false],
-    ["-d 10.0.0.2/255.0.0.255", true], ["-i lan", true], ["-i la+", true], ["! -i la+", false], ["-i l", false],
-    ["-o wan -i lan", true], ["! -o wan", false], ["-p udp", true], ["! -p udp", false], ["-p 17", true],
-    ["-p udp --sport 1000:2000", true], ["-p udp ! --sport 1000:2000", false], ["-p udp --dport domain", true],
-    ["-p udp --dport :52", false], ["-p udp --dport 53:", true], ["-f", false], ["! -f", true], ["-p icmp", false],
+    ["-s 10.0.0.0/8", true],
+    ["! -s 10.0.0.0/8", false],
+    ["-d 10.0.0.2", true],
+    ["-d 10.0.0.0/255.0.0.255", false],
+    ["-d 10.0.0.2/255.0.0.255", true],
+    ["-i lan", true],
+    ["-i la+", true],
+    ["! -i la+", false],
+    ["-i l", false],
+    ["-o wan -i lan", true],
+    ["! -o wan", false],
+    ["-p udp", true],
+    ["! -p udp", false],
+    ["-p 17", true],
+    ["-p udp --sport 1000:2000", true],
+    ["-p udp ! --sport 1000:2000", false],
+    ["-p udp --dport domain", true],
+    ["-p udp --dport :52", false],
+    ["-p udp --dport 53:", true],
+    ["-f", false],
+    ["! -f", true],
+    ["-p icmp", false],
   ])("%s over UDP 1024 -> 53: %j", (rule, expected) => {
     expect(one(rule, udp(1024, 53, [1, 2, 3]))).toBe(expected);
   });
 
   it.each([
-    ["--syn", SYN, true], ["--syn", SYN | ACK, false], ["! --syn", ACK, true], ["--tcp-flags ALL NONE", 0, true],
-    ["--tcp-flags SYN,ACK ACK", ACK | 1, true], ["--tcp-flags SYN,ACK ACK", SYN | ACK, false],
-    ["--tcp-option 8", SYN, true], ["! --tcp-option 8", SYN, false], ["--tcp-option 4", SYN, false],
+    ["--syn", SYN, true],
+    ["--syn", SYN | ACK, false],
+    ["! --syn", ACK, true],
+    ["--tcp-flags ALL NONE", 0, true],
+    ["--tcp-flags SYN,ACK ACK", ACK | 1, true],
+    ["--tcp-flags SYN,ACK ACK", SYN | ACK, false],
+    ["--tcp-option 8", SYN, true],
+    ["! --tcp-option 8", SYN, false],
+    ["--tcp-option 4", SYN, false],
   ])("-p tcp %s with flags %d: %j", (rule, flags, expected) => {
     const tcpOptions = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0];
     expect(one(`-p tcp ${rule}`, tcp(1, 80, flags, { tcpOptions }))).toBe(expected);
   });
 
   it.each([
-    ["8", icmp(8, 0), true], ["echo-request", icmp(8, 0), true], ["3/1", icmp(3, 1), true], ["3/1", icmp(3, 2), false],
-    ["any", icmp(3, 2), true], ["host-un", icmp(3, 7), false],
+    ["8", icmp(8, 0), true],
+    ["echo-request", icmp(8, 0), true],
+    ["3/1", icmp(3, 1), true],
+    ["3/1", icmp(3, 2), false],
+    ["any", icmp(3, 2), true],
+    ["host-un", icmp(3, 7), false],
   ] as const)("-p icmp --icmp-type %s", (type, bytes, expected) => {
     if (type === "host-un") expect(() => one(`-p icmp --icmp-type ${type}`, bytes)).toThrow("could be");
     else expect(one(`-p icmp --icmp-type ${type}`, bytes)).toBe(expected);
@@ -116,7 +143,9 @@ COMMIT
   });
 
   it("conntrack states come from the packet, and tracking runs while a rule asks", () => {
-    const { host, iptables } = setUp("*filter\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j DROP\nCOMMIT\n");
+    const { host, iptables } = setUp(
+      "*filter\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j DROP\nCOMMIT\n",
+    );
     expect(host.used).toBe(1);
     const { x, core } = host.world;
     const entry = x.alloc(128);
@@ -151,7 +180,12 @@ COMMIT
       {
         what: "dst",
         range: {
-          flags: NatFlag.MapIps | NatFlag.ProtoSpecified, minAddr: 0xac110002, maxAddr: 0xac110002, minPort: 80, maxPort: 80, basePort: 0,
+          flags: NatFlag.MapIps | NatFlag.ProtoSpecified,
+          minAddr: 0xac110002,
+          maxAddr: 0xac110002,
+          minPort: 80,
+          maxPort: 80,
+          basePort: 0,
         },
       },
       { what: "masquerade wan", range: { flags: 0, minAddr: 0, maxAddr: 0, minPort: 0, maxPort: 0, basePort: 0 } },
@@ -159,10 +193,15 @@ COMMIT
   });
 
   it("traces the rule that decided", () => {
-    const { host, forward } = setUp("*filter\n:FORWARD DROP [0:0]\n-A FORWARD -p udp -m comment --comment \"a b\"\nCOMMIT\n");
+    const { host, forward } = setUp(
+      '*filter\n:FORWARD DROP [0:0]\n-A FORWARD -p udp -m comment --comment "a b"\nCOMMIT\n',
+    );
     host.listen();
     forward(udp(1, 2));
-    expect(host.traced.filter((t) => t.startsWith("rule"))).toEqual(['rule filter -A FORWARD -p udp -m comment --comment "a b"', "rule filter FORWARD policy DROP"]);
+    expect(host.traced.filter((t) => t.startsWith("rule"))).toEqual([
+      'rule filter -A FORWARD -p udp -m comment --comment "a b"',
+      "rule filter FORWARD policy DROP",
+    ]);
   });
 
   it("REJECT answers with ICMP when the checksum is good, and drops", () => {

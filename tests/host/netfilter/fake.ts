@@ -44,19 +44,33 @@ export class FakeHost implements FirewallHost {
   ctMark = 0;
   /** What the packet's connection is, when a test gives it one. */
   readonly tuple = {
-    direction: 0, proto: 17, expires: 30, src: [0, 0], dst: [0, 0], sport: [0, 0], dport: [0, 0], counters: [0, 0, 0, 0],
+    direction: 0,
+    proto: 17,
+    expires: 30,
+    src: [0, 0],
+    dst: [0, 0],
+    sport: [0, 0],
+    dport: [0, 0],
+    counters: [0, 0, 0, 0],
   };
   readonly natChains: { hook: Hook; fn: HookFn }[] = [];
 
   constructor(core: Core) {
     this.world = {
-      core, x: core.x, clock: new Clock(), rng: new Rng(1), epoch: 0n, backlog: new Backlog(), tracer: null,
+      core,
+      x: core.x,
+      clock: new Clock(),
+      rng: new Rng(1),
+      epoch: 0n,
+      backlog: new Backlog(),
+      tracer: null,
     };
     this.hooks = new Hooks(this);
   }
 
   readonly fib = {
-    addrType: (a: number): number => (this.local.has(a >>> 0) ? 2 : a >>> 28 === 14 ? 5 : a >>> 0 === 0xffffffff ? 3 : 1),
+    addrType: (a: number): number =>
+      this.local.has(a >>> 0) ? 2 : a >>> 28 === 14 ? 5 : a >>> 0 === 0xffffffff ? 3 : 1,
     routeOutput: (_flow: Flow): Route | null => this.route,
     tables: { lookup: (_flow: Flow, _result: Result): number => 101 },
   };
@@ -102,7 +116,9 @@ export class FakeHost implements FirewallHost {
 
   device(name: string): Interface {
     const mac = Uint8Array.of(2, 0, 0, 0, 0, this.byName.size + 1);
-    const dev = new Interface(this, this.byName.size + 1, name, "veth", mac, 1500, (_d, f) => this.world.x.packetFree(f));
+    const dev = new Interface(this, this.byName.size + 1, name, "veth", mac, 1500, (_d, f) =>
+      this.world.x.packetFree(f),
+    );
     this.byName.set(name, dev);
     this.byIndex[dev.ifindex] = dev;
     return dev;
@@ -140,7 +156,13 @@ export class FakeHost implements FirewallHost {
   }
 
   /** Runs a hook over a copy of the packet's bytes; what comes out, null when it was dropped. */
-  run(hook: Hook, bytes: Uint8Array, input: Interface | null, output: Interface | null, prepare?: (f: Frame) => void): Uint8Array | null {
+  run(
+    hook: Hook,
+    bytes: Uint8Array,
+    input: Interface | null,
+    output: Interface | null,
+    prepare?: (f: Frame) => void,
+  ): Uint8Array | null {
     const { core } = this.world;
     const frame = ipFrame(core, bytes);
     prepare?.(frame);
@@ -201,8 +223,17 @@ export function ip(s: Spec): Uint8Array {
   const options = s.options ?? [];
   const payload = s.payload ?? [];
   const h = [
-    0x45 + options.length / 4, s.tos ?? 0, ...word(20 + options.length + payload.length), ...word(0x1234),
-    ...word(s.frag ?? 0), s.ttl ?? 64, s.proto ?? 17, 0, 0, ...long(s.src ?? 0x0a000001), ...long(s.dst ?? 0x0a000002),
+    0x45 + options.length / 4,
+    s.tos ?? 0,
+    ...word(20 + options.length + payload.length),
+    ...word(0x1234),
+    ...word(s.frag ?? 0),
+    s.ttl ?? 64,
+    s.proto ?? 17,
+    0,
+    0,
+    ...long(s.src ?? 0x0a000001),
+    ...long(s.dst ?? 0x0a000002),
     ...options,
   ];
   const c = ~sum16(h) & 0xffff;
@@ -234,8 +265,19 @@ export interface TcpSpec extends Spec {
 export function tcp(sport: number, dport: number, flags: number, s: TcpSpec = {}): Uint8Array {
   const o = s.tcpOptions ?? [];
   const d = [
-    ...word(sport), ...word(dport), ...long(s.seq ?? 1000), ...long(s.ack ?? 0), (5 + o.length / 4) << 4, flags,
-    ...word(s.window ?? 64240), 0, 0, 0, 0, ...o, ...(s.data ?? []),
+    ...word(sport),
+    ...word(dport),
+    ...long(s.seq ?? 1000),
+    ...long(s.ack ?? 0),
+    (5 + o.length / 4) << 4,
+    flags,
+    ...word(s.window ?? 64240),
+    0,
+    0,
+    0,
+    0,
+    ...o,
+    ...(s.data ?? []),
   ];
   const c = ~sum16([...pseudo(s, 6, d.length), ...d]) & 0xffff;
   d[16] = c >> 8;

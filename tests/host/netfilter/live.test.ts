@@ -21,7 +21,10 @@ const there =
 if (!there) process.stderr.write("live iptables: skipped, it needs root, iptables-nft, iptables-legacy and ip\n");
 
 const port = fc.integer({ min: 0, max: 65535 });
-const ports = fc.oneof(port.map(String), fc.tuple(port, port).map(([a, b]) => `${Math.min(a, b)}:${Math.max(a, b)}`));
+const ports = fc.oneof(
+  port.map(String),
+  fc.tuple(port, port).map(([a, b]) => `${Math.min(a, b)}:${Math.max(a, b)}`),
+);
 const some = ports.filter((p) => p !== "0:65535");
 const not = fc.constantFrom("", "! ");
 const octet = fc.integer({ min: 0, max: 255 });
@@ -29,30 +32,60 @@ const address = fc.tuple(octet, octet, octet, octet).map((a) => a.join("."));
 const network = fc.tuple(address, fc.integer({ min: 1, max: 32 })).map(([a, n]) => `${a}/${n}`);
 const byte = octet.map(String);
 const mark = fc.integer({ min: 0, max: 0xffffffff }).map((v) => `0x${v.toString(16)}`);
-const flags = fc.subarray(["SYN", "ACK", "FIN", "RST", "PSH", "URG"]).map((f) => (f.length === 0 ? "NONE" : f.join(",")));
+const flags = fc
+  .subarray(["SYN", "ACK", "FIN", "RST", "PSH", "URG"])
+  .map((f) => (f.length === 0 ? "NONE" : f.join(",")));
 const text = fc.string({ unit: fc.constantFrom(..."ab \"'\\|-_.:/#$"), minLength: 1, maxLength: 12 });
 const quoted = text.map((t) => `"${t.replace(/["\\]/g, "\\$&")}"`);
 const say = (...parts: fc.Arbitrary<string>[]): fc.Arbitrary<string> => fc.tuple(...parts).map((p) => p.join(""));
 const word = (s: string): fc.Arbitrary<string> => fc.constant(s);
 
 const matches = fc.oneof(
-  say(not, word("-s "), network), say(not, word("-d "), network), word("-i eth+"), word("! -o docker0"),
-  say(word("-p tcp "), not, word("--dport "), some), say(word("-p udp --sport "), some, word(" "), not, word("--dport "), some),
+  say(not, word("-s "), network),
+  say(not, word("-d "), network),
+  word("-i eth+"),
+  word("! -o docker0"),
+  say(word("-p tcp "), not, word("--dport "), some),
+  say(word("-p udp --sport "), some, word(" "), not, word("--dport "), some),
   say(word("-p tcp "), not, word("--tcp-flags "), flags, word(" "), flags),
   say(word("-m mark "), not, word("--mark "), mark, word("/"), mark),
-  say(word("-m connmark "), not, word("--mark "), mark), say(word("-m comment --comment "), quoted),
-  say(word("-m ttl --ttl-lt "), byte), say(word("-m tos "), not, word("--tos "), byte, word("/"), byte),
-  say(word("-m limit --limit "), fc.integer({ min: 1, max: 9000 }).map(String), fc.constantFrom("/sec", "/min", "/hour", "/day")),
+  say(word("-m connmark "), not, word("--mark "), mark),
+  say(word("-m comment --comment "), quoted),
+  say(word("-m ttl --ttl-lt "), byte),
+  say(word("-m tos "), not, word("--tos "), byte, word("/"), byte),
+  say(
+    word("-m limit --limit "),
+    fc.integer({ min: 1, max: 9000 }).map(String),
+    fc.constantFrom("/sec", "/min", "/hour"),
+  ),
   say(word("-m length "), not, word("--length "), port.map(String)),
-  say(word("-m conntrack "), not, word("--ctstate "), fc.subarray(["NEW", "INVALID", "RELATED", "ESTABLISHED", "SNAT", "DNAT", "UNTRACKED"], { minLength: 1 }).map((s) => s.join(","))),
-  say(word("-m addrtype "), not, word("--dst-type "), fc.subarray(["LOCAL", "UNICAST", "BROADCAST", "MULTICAST"], { minLength: 1 }).map((s) => s.join(","))),
+  say(
+    word("-m conntrack "),
+    not,
+    word("--ctstate "),
+    fc
+      .subarray(["NEW", "INVALID", "RELATED", "ESTABLISHED", "SNAT", "DNAT", "UNTRACKED"], { minLength: 1 })
+      .map((s) => s.join(",")),
+  ),
+  say(
+    word("-m addrtype "),
+    not,
+    word("--dst-type "),
+    fc.subarray(["LOCAL", "UNICAST", "BROADCAST", "MULTICAST"], { minLength: 1 }).map((s) => s.join(",")),
+  ),
   say(word("-m statistic --mode random --probability 0."), fc.integer({ min: 0, max: 99999 }).map(String)),
   say(word("-m string --algo bm --string "), quoted),
 );
 const targets = fc.oneof(
-  word("-j ACCEPT"), word("-j DROP"), word("-j RETURN"), say(word("-j MARK --set-mark "), mark, word("/"), mark),
-  say(word("-j CONNMARK --set-xmark "), mark, word("/"), mark), say(word("-j TOS --set-tos "), byte, word("/"), byte),
-  say(word("-j LOG --log-prefix "), quoted), word("-j REJ"), word(""),
+  word("-j ACCEPT"),
+  word("-j DROP"),
+  word("-j RETURN"),
+  say(word("-j MARK --set-mark "), mark, word("/"), mark),
+  say(word("-j CONNMARK --set-xmark "), mark, word("/"), mark),
+  say(word("-j TOS --set-tos "), byte, word("/"), byte),
+  say(word("-j LOG --log-prefix "), quoted),
+  word("-j REJ"),
+  word(""),
 );
 const rule = fc.tuple(matches, targets).map(([m, t]) => `-A FORWARD ${m} ${t.replace("REJ", "ACCEPT")}`.trimEnd());
 
@@ -64,20 +97,24 @@ describe.skipIf(!there)("the installed iptables prints what we print", () => {
     run(["ip", "netns", "del", ns]);
   });
 
-  it.each(["nft", "legacy"] as const)("%s", (backend) => {
-    const rules = fc.sample(rule, { numRuns: 150, seed: 4711 });
-    const loaded = `*mangle\n${rules.join("\n")}\nCOMMIT\n`;
-    const restored = run(["ip", "netns", "exec", ns, `iptables-${backend}-restore`], loaded);
-    expect(restored.stderr).toBe("");
-    const theirs = run(["ip", "netns", "exec", ns, `iptables-${backend}-save`, "-t", "mangle"]).stdout;
-    const lines = theirs.split("\n").filter((l) => l !== "" && !l.startsWith("#"));
-    const iptables = new Iptables(new FakeHost(coreOf("release")));
-    iptables.backend = backend;
-    iptables.load(loaded);
-    expect(iptables.save().trimEnd().split("\n")).toEqual(lines);
-    // and what it printed comes back the same
-    iptables.load(`${lines.join("\n")}\n`);
-    expect(iptables.save().trimEnd().split("\n")).toEqual(lines);
-    run(["ip", "netns", "exec", ns, `iptables-${backend}`, "-t", "mangle", "-F"]);
-  }, 60_000);
+  it.each(["nft", "legacy"] as const)(
+    "%s",
+    (backend) => {
+      const rules = fc.sample(rule, { numRuns: 150, seed: 4711 });
+      const loaded = `*mangle\n${rules.join("\n")}\nCOMMIT\n`;
+      const restored = run(["ip", "netns", "exec", ns, `iptables-${backend}-restore`], loaded);
+      expect(restored.stderr).toBe("");
+      const theirs = run(["ip", "netns", "exec", ns, `iptables-${backend}-save`, "-t", "mangle"]).stdout;
+      const lines = theirs.split("\n").filter((l) => l !== "" && !l.startsWith("#"));
+      const iptables = new Iptables(new FakeHost(coreOf("release")));
+      iptables.backend = backend;
+      iptables.load(loaded);
+      expect(iptables.save().trimEnd().split("\n")).toEqual(lines);
+      // and what it printed comes back the same
+      iptables.load(`${lines.join("\n")}\n`);
+      expect(iptables.save().trimEnd().split("\n")).toEqual(lines);
+      run(["ip", "netns", "exec", ns, `iptables-${backend}`, "-t", "mangle", "-F"]);
+    },
+    60_000,
+  );
 });

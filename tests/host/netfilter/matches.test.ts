@@ -39,12 +39,19 @@ overBuilds("matches", (makeCore) => {
 
   it("prefixes and negations are arithmetic on addresses", () => {
     fc.assert(
-      fc.property(address, fc.integer({ min: 1, max: 32 }), address, fc.boolean(), fc.boolean(), (net, length, a, near, inverted) => {
-        const size = 2 ** (32 - length);
-        const src = near ? net - (net % size) + (a % size) : a;
-        const b = bench(core, [`${inverted ? "! " : ""}-s ${dotted(net)}/${length} -j ACCEPT`]);
-        expect(b.pass(udp(1, 2, [], { src }))).toBe((Math.floor(src / size) === Math.floor(net / size)) !== inverted);
-      }),
+      fc.property(
+        address,
+        fc.integer({ min: 1, max: 32 }),
+        address,
+        fc.boolean(),
+        fc.boolean(),
+        (net, length, a, near, inverted) => {
+          const size = 2 ** (32 - length);
+          const src = near ? net - (net % size) + (a % size) : a;
+          const b = bench(core, [`${inverted ? "! " : ""}-s ${dotted(net)}/${length} -j ACCEPT`]);
+          expect(b.pass(udp(1, 2, [], { src }))).toBe((Math.floor(src / size) === Math.floor(net / size)) !== inverted);
+        },
+      ),
       runs,
     );
   });
@@ -53,32 +60,47 @@ overBuilds("matches", (makeCore) => {
     const range = fc.tuple(port, port).map(([x, y]) => [Math.min(x, y), Math.max(x, y)] as const);
     const which = fc.constantFrom("sports", "dports", "ports");
     fc.assert(
-      fc.property(fc.array(range, { minLength: 1, maxLength: 7 }), which, fc.boolean(), port, port, (list, name, inverted, s, d) => {
-        const b = bench(core, [
-          `-p udp -m multiport ${inverted ? "! " : ""}--${name} ${list.map(([x, y]) => `${x}:${y}`).join(",")} -j ACCEPT`,
-        ]);
-        const within = (p: number): boolean => list.some(([x, y]) => p >= x && p <= y);
-        const hit = (name !== "dports" && within(s)) || (name !== "sports" && within(d));
-        expect(b.pass(udp(s, d))).toBe(hit !== inverted);
-      }),
+      fc.property(
+        fc.array(range, { minLength: 1, maxLength: 7 }),
+        which,
+        fc.boolean(),
+        port,
+        port,
+        (list, name, inverted, s, d) => {
+          const b = bench(core, [
+            `-p udp -m multiport ${inverted ? "! " : ""}--${name} ${list.map(([x, y]) => `${x}:${y}`).join(",")} -j ACCEPT`,
+          ]);
+          const within = (p: number): boolean => list.some(([x, y]) => p >= x && p <= y);
+          const hit = (name !== "dports" && within(s)) || (name !== "sports" && within(d));
+          expect(b.pass(udp(s, d))).toBe(hit !== inverted);
+        },
+      ),
       runs,
     );
   });
 
   it("iprange, length, ttl, tos, dscp", () => {
     fc.assert(
-      fc.property(address, address, address, fc.integer({ min: 0, max: 255 }), fc.integer({ min: 0, max: 255 }), (x, y, src, ttl, tos) => {
-        const [from, to] = [Math.min(x, y), Math.max(x, y)];
-        const pass = (rule: string): boolean => bench(core, [`${rule} -j ACCEPT`]).pass(udp(1, 2, [1, 2], { src, ttl, tos }));
-        expect(pass(`-m iprange --src-range ${dotted(from)}-${dotted(to)}`)).toBe(src >= from && src <= to);
-        expect(pass("-m length --length 30")).toBe(true);
-        expect(pass("-m length ! --length 29:31")).toBe(false);
-        expect(pass("-m ttl --ttl-lt 100")).toBe(ttl < 100);
-        expect(pass("-m ttl --ttl-gt 100")).toBe(ttl > 100);
-        expect(pass("-m tos --tos 0x10/0x3f")).toBe((tos & 0x3f) === 0x10);
-        expect(pass("-m dscp ! --dscp 46")).toBe(tos >> 2 !== 46);
-        expect(pass("-m ecn --ecn-ip-ect 2")).toBe((tos & 3) === 2);
-      }),
+      fc.property(
+        address,
+        address,
+        address,
+        fc.integer({ min: 0, max: 255 }),
+        fc.integer({ min: 0, max: 255 }),
+        (x, y, src, ttl, tos) => {
+          const [from, to] = [Math.min(x, y), Math.max(x, y)];
+          const pass = (rule: string): boolean =>
+            bench(core, [`${rule} -j ACCEPT`]).pass(udp(1, 2, [1, 2], { src, ttl, tos }));
+          expect(pass(`-m iprange --src-range ${dotted(from)}-${dotted(to)}`)).toBe(src >= from && src <= to);
+          expect(pass("-m length --length 30")).toBe(true);
+          expect(pass("-m length ! --length 29:31")).toBe(false);
+          expect(pass("-m ttl --ttl-lt 100")).toBe(ttl < 100);
+          expect(pass("-m ttl --ttl-gt 100")).toBe(ttl > 100);
+          expect(pass("-m tos --tos 0x10/0x3f")).toBe((tos & 0x3f) === 0x10);
+          expect(pass("-m dscp ! --dscp 46")).toBe(tos >> 2 !== 46);
+          expect(pass("-m ecn --ecn-ip-ect 2")).toBe((tos & 3) === 2);
+        },
+      ),
       { numRuns: 30 },
     );
   });
@@ -88,12 +110,18 @@ overBuilds("matches", (makeCore) => {
     const bits = fc.integer({ min: 0, max: 63 });
     const word = (v: number): string => (v === 0 ? "NONE" : names.filter((_, i) => (v & (1 << i)) !== 0).join(","));
     fc.assert(
-      fc.property(bits, bits, bits, fc.constantFrom("nft" as const, "legacy" as const), (mask, value, flags, backend) => {
-        const b = bench(core, [`-p tcp --tcp-flags ${word(mask)} ${word(value)} -j ACCEPT`], backend);
-        // iptables-nft leaves flags under an empty mask out
-        const asked = backend === "legacy" || mask !== 0;
-        expect(b.pass(tcp(1, 2, flags))).toBe(!asked || (flags & mask) === value);
-      }),
+      fc.property(
+        bits,
+        bits,
+        bits,
+        fc.constantFrom("nft" as const, "legacy" as const),
+        (mask, value, flags, backend) => {
+          const b = bench(core, [`-p tcp --tcp-flags ${word(mask)} ${word(value)} -j ACCEPT`], backend);
+          // iptables-nft leaves flags under an empty mask out
+          const asked = backend === "legacy" || mask !== 0;
+          expect(b.pass(tcp(1, 2, flags))).toBe(!asked || (flags & mask) === value);
+        },
+      ),
       runs,
     );
     const b = bench(core, ["-p tcp -m tcpmss --mss 1000:1400 -j ACCEPT"]);
@@ -103,7 +131,8 @@ overBuilds("matches", (makeCore) => {
   });
 
   it("u32 reads big-endian words, follows @ and stays inside the packet", () => {
-    const rule = (t: string): boolean => bench(core, [`-m u32 --u32 "${t}" -j ACCEPT`]).pass(udp(0x1234, 0x5678, [0xde, 0xad, 0xbe, 0xef]));
+    const rule = (t: string): boolean =>
+      bench(core, [`-m u32 --u32 "${t}" -j ACCEPT`]).pass(udp(0x1234, 0x5678, [0xde, 0xad, 0xbe, 0xef]));
     expect(rule("0>>22&0x3C@0=0x12345678")).toBe(true);
     expect(rule("0>>22&0x3C@8=0xdeadbeef")).toBe(true);
     expect(rule("0>>22&0x3C@8=0:1,0xdeadbe00:0xdeadbeff")).toBe(true);
@@ -117,15 +146,24 @@ overBuilds("matches", (makeCore) => {
     const text = fc.array(fc.constantFrom(0x61, 0x62, 0x41), { maxLength: 40 });
     const pattern = fc.array(fc.constantFrom(0x61, 0x62, 0x41), { minLength: 1, maxLength: 4 });
     fc.assert(
-      fc.property(text, pattern, fc.integer({ min: 0, max: 70 }), fc.integer({ min: 0, max: 70 }), fc.boolean(), (data, p, from, to, icase) => {
-        const s = String.fromCharCode(...p);
-        const b = bench(core, [`-m string --string "${s}" --algo bm --from ${from} --to ${to}${icase ? " --icase" : ""} -j ACCEPT`]);
-        const packet = udp(1, 2, data);
-        let all = String.fromCharCode(...packet).slice(0, to);
-        let wanted = s;
-        if (icase) [all, wanted] = [all.toLowerCase(), s.toLowerCase()];
-        expect(b.pass(packet)).toBe(all.indexOf(wanted, from) >= 0 && from <= all.length);
-      }),
+      fc.property(
+        text,
+        pattern,
+        fc.integer({ min: 0, max: 70 }),
+        fc.integer({ min: 0, max: 70 }),
+        fc.boolean(),
+        (data, p, from, to, icase) => {
+          const s = String.fromCharCode(...p);
+          const b = bench(core, [
+            `-m string --string "${s}" --algo bm --from ${from} --to ${to}${icase ? " --icase" : ""} -j ACCEPT`,
+          ]);
+          const packet = udp(1, 2, data);
+          let all = String.fromCharCode(...packet).slice(0, to);
+          let wanted = s;
+          if (icase) [all, wanted] = [all.toLowerCase(), s.toLowerCase()];
+          expect(b.pass(packet)).toBe(all.indexOf(wanted, from) >= 0 && from <= all.length);
+        },
+      ),
       { numRuns: 150 },
     );
   });
@@ -144,7 +182,9 @@ overBuilds("matches", (makeCore) => {
   });
 
   it("hashlimit counts each source alone", () => {
-    const b = bench(core, ["-m hashlimit --hashlimit-upto 10/min --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-name x -j ACCEPT"]);
+    const b = bench(core, [
+      "-m hashlimit --hashlimit-upto 10/min --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-name x -j ACCEPT",
+    ]);
     const from = (src: number): boolean => b.pass(udp(1, 2, [], { src }));
     expect([from(1), from(1), from(1), from(2), from(2), from(2)]).toEqual([true, true, false, true, true, false]);
     b.host.world.clock.advance(6e9);
@@ -171,12 +211,18 @@ overBuilds("matches", (makeCore) => {
 
   it("quota ends with the first packet that does not fit", () => {
     const b = bench(core, ["-m quota --quota 70 -j ACCEPT"]);
-    expect([b.pass(udp(1, 2)), b.pass(udp(1, 2)), b.pass(udp(1, 2)), b.pass(udp(1, 2))]).toEqual([true, true, false, false]);
+    expect([b.pass(udp(1, 2)), b.pass(udp(1, 2)), b.pass(udp(1, 2)), b.pass(udp(1, 2))]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
   });
 
   it("recent: three within ten seconds are too many", () => {
     const b = bench(core, [
-      "-m recent --update --seconds 10 --hitcount 3 --name T -j DROP", "-m recent --set --name T -j ACCEPT",
+      "-m recent --update --seconds 10 --hitcount 3 --name T -j DROP",
+      "-m recent --set --name T -j ACCEPT",
     ]);
     const at = (seconds: number, src = 9): boolean => {
       b.host.world.clock.advance(seconds * 1e9);
@@ -193,7 +239,11 @@ overBuilds("matches", (makeCore) => {
     const multicast = bench(core, ["-m pkttype --pkt-type multicast -j ACCEPT"]);
     expect([multicast.pass(udp(1, 2)), multicast.pass(udp(1, 2), set(Pkt.Type, 2))]).toEqual([false, true]);
     const b = bench(core, ["-m physdev --physdev-in lan -j ACCEPT"]);
-    expect([b.pass(udp(1, 2)), b.pass(udp(1, 2), set(Pkt.PhysIn, 1)), b.pass(udp(1, 2), set(Pkt.PhysIn, 2))]).toEqual([false, true, false]);
+    expect([b.pass(udp(1, 2)), b.pass(udp(1, 2), set(Pkt.PhysIn, 1)), b.pass(udp(1, 2), set(Pkt.PhysIn, 2))]).toEqual([
+      false,
+      true,
+      false,
+    ]);
     const no = bench(core, ["-m physdev ! --physdev-is-in -j ACCEPT"]);
     expect([no.pass(udp(1, 2)), no.pass(udp(1, 2), set(Pkt.PhysIn, 1))]).toEqual([true, false]);
   });
@@ -205,12 +255,20 @@ overBuilds("matches", (makeCore) => {
     const pass = (options: string, inside = true): boolean => {
       const b = bench(core, [`-m conntrack ${options} -j ACCEPT`]);
       Object.assign(b.host.tuple, {
-        direction: 1, proto: 17, expires: 30, src: [0x0a000001, 0xac110002], dst: [0xc6336414, 0x0a000001], sport: [1000, 80], dport: [8080, 1000],
+        direction: 1,
+        proto: 17,
+        expires: 30,
+        src: [0x0a000001, 0xac110002],
+        dst: [0xc6336414, 0x0a000001],
+        sport: [1000, 80],
+        dport: [8080, 1000],
       });
       b.host.status = 2 | 32;
       return b.pass(udp(1, 2), inside ? tracked : undefined);
     };
-    expect(pass("--ctproto udp --ctorigsrc 10.0.0.0/8 --ctreplsrc 172.17.0.2 --ctorigdstport 8080 --ctdir REPLY")).toBe(true);
+    expect(pass("--ctproto udp --ctorigsrc 10.0.0.0/8 --ctreplsrc 172.17.0.2 --ctorigdstport 8080 --ctdir REPLY")).toBe(
+      true,
+    );
     expect(pass("--ctorigsrc 11.0.0.0/8")).toBe(false);
     expect(pass("! --ctorigsrc 11.0.0.0/8")).toBe(true);
     expect(pass("--ctdir ORIGINAL")).toBe(false);

@@ -13,7 +13,10 @@ import { FakeHost, icmp, ip, sum16, tcp, udp } from "./fake.ts";
 overBuilds("nft", (makeCore) => {
   const core = makeCore();
 
-  function set(text: string, on: Core = core): { host: FakeHost; nft: Nft; lan: Interface; pass: (b: Uint8Array) => boolean } {
+  function set(
+    text: string,
+    on: Core = core,
+  ): { host: FakeHost; nft: Nft; lan: Interface; pass: (b: Uint8Array) => boolean } {
     const host = new FakeHost(on);
     const lan = host.device("lan");
     const wan = host.device("wan");
@@ -24,20 +27,50 @@ overBuilds("nft", (makeCore) => {
 
   const chain = (rules: string, before = ""): string =>
     `table ip t {\n${before}\nchain c {\ntype filter hook forward priority 0; policy drop;\n${rules}\n}\n}\n`;
-  const pass = (rule: string, packet: Uint8Array, before = ""): boolean => set(chain(`${rule} accept`, before)).pass(packet);
+  const pass = (rule: string, packet: Uint8Array, before = ""): boolean =>
+    set(chain(`${rule} accept`, before)).pass(packet);
 
   it.each([
-    ["ip saddr 10.0.0.0/24", true], ["ip saddr != 10.0.0.0/24", false], ["ip daddr 10.0.0.1-10.0.0.3", true],
-    ["udp dport 53", true], ["udp dport != 53", false], ["udp dport { 1, 50-60 }", true], ["udp dport != { 1, 50-60 }", false],
-    ["tcp dport 53", false], ["tcp dport != 1", false], ["th dport 53", true], ["meta l4proto { tcp, udp }", true],
-    ["ip protocol udp", true], ["ip ttl < 64", false], ["ip ttl <= 64", true], ["ip ttl > 63", true], ["ip ttl >= 65", false],
-    ["ip length 28", true], ["udp length 8", true], ["iifname \"lan\"", true], ["iifname \"la*\"", true],
-    ["iifname != \"la*\"", false], ["oif \"wan\"", true], ["iif { \"wan\", \"lan\" }", true], ["ip id 0x1234", true],
-    ["iifname . udp dport { \"lan\" . 53 }", true], ["iifname . udp dport { \"lan\" . 54, \"wan\" . 53 }", false],
-    ["ip frag-off & 0x1fff != 0", false], ["ct state invalid", true], ["ct state { new, established }", false],
-    ["ct status dnat", false], ["ct mark != 5", false], ["fib saddr type unicast", true], ["fib daddr type local", false],
-    ["ether saddr 02:00:00:00:00:aa", true], ["meta mark 0", true], ["meta length 28", true], ["meta pkttype unicast", true],
-    ["limit rate over 1/second", false], ["limit rate 1/second", true], ["fib saddr . iif oif missing", true],
+    ["ip saddr 10.0.0.0/24", true],
+    ["ip saddr != 10.0.0.0/24", false],
+    ["ip daddr 10.0.0.1-10.0.0.3", true],
+    ["udp dport 53", true],
+    ["udp dport != 53", false],
+    ["udp dport { 1, 50-60 }", true],
+    ["udp dport != { 1, 50-60 }", false],
+    ["tcp dport 53", false],
+    ["tcp dport != 1", false],
+    ["th dport 53", true],
+    ["meta l4proto { tcp, udp }", true],
+    ["ip protocol udp", true],
+    ["ip ttl < 64", false],
+    ["ip ttl <= 64", true],
+    ["ip ttl > 63", true],
+    ["ip ttl >= 65", false],
+    ["ip length 28", true],
+    ["udp length 8", true],
+    ['iifname "lan"', true],
+    ['iifname "la*"', true],
+    ['iifname != "la*"', false],
+    ['oif "wan"', true],
+    ['iif { "wan", "lan" }', true],
+    ["ip id 0x1234", true],
+    ['iifname . udp dport { "lan" . 53 }', true],
+    ['iifname . udp dport { "lan" . 54, "wan" . 53 }', false],
+    ["ip frag-off & 0x1fff != 0", false],
+    ["ct state invalid", true],
+    ["ct state { new, established }", false],
+    ["ct status dnat", false],
+    ["ct mark != 5", false],
+    ["fib saddr type unicast", true],
+    ["fib daddr type local", false],
+    ["ether saddr 02:00:00:00:00:aa", true],
+    ["meta mark 0", true],
+    ["meta length 28", true],
+    ["meta pkttype unicast", true],
+    ["limit rate over 1/second", false],
+    ["limit rate 1/second", true],
+    ["fib saddr . iif oif missing", true],
   ])("%s over UDP 1024 -> 53: %j", (rule, expected) => {
     const { host, pass: run } = set(chain(`${rule} accept`));
     host.conntrack.state = () => 1;
@@ -45,20 +78,34 @@ overBuilds("nft", (makeCore) => {
   });
 
   it.each([
-    ["tcp flags syn", 18, true], ["tcp flags syn / fin,syn,rst,ack", 18, false], ["tcp flags syn / fin,syn,rst,ack", 2, true],
-    ["tcp flags != syn / fin,syn,rst,ack", 2, false], ["tcp flags ! syn", 16, true], ["tcp flags & (syn|ack) == syn", 2, true],
-    ["tcp flags == syn", 18, false], ["tcp flags { syn, ack }", 16, true], ["tcp flags { syn, ack }", 18, false],
+    ["tcp flags syn", 18, true],
+    ["tcp flags syn / fin,syn,rst,ack", 18, false],
+    ["tcp flags syn / fin,syn,rst,ack", 2, true],
+    ["tcp flags != syn / fin,syn,rst,ack", 2, false],
+    ["tcp flags ! syn", 16, true],
+    ["tcp flags & (syn|ack) == syn", 2, true],
+    ["tcp flags == syn", 18, false],
+    ["tcp flags { syn, ack }", 16, true],
+    ["tcp flags { syn, ack }", 18, false],
   ])("%s with flags %d: %j", (rule, flags, expected) => expect(pass(rule, tcp(1, 2, flags))).toBe(expected));
 
   it("sets hold what a naive search finds in them", () => {
     const port = fc.integer({ min: 0, max: 65535 });
-    const range = fc.tuple(port, fc.integer({ min: 0, max: 300 })).map(([a, n]) => [a, Math.min(65535, a + n)] as const);
+    const range = fc
+      .tuple(port, fc.integer({ min: 0, max: 300 }))
+      .map(([a, n]) => [a, Math.min(65535, a + n)] as const);
     fc.assert(
-      fc.property(fc.array(range, { minLength: 1, maxLength: 8 }), port, fc.nat(7), fc.boolean(), (list, other, i, near) => {
-        const p = near ? list[i % list.length]![0] : other;
-        const before = `set s {\ntype inet_service\nflags interval\nelements = { ${list.map(([a, b]) => `${a}-${b}`).join(", ")} }\n}`;
-        expect(pass("udp dport @s", udp(1, p), before)).toBe(list.some(([a, b]) => p >= a && p <= b));
-      }),
+      fc.property(
+        fc.array(range, { minLength: 1, maxLength: 8 }),
+        port,
+        fc.nat(7),
+        fc.boolean(),
+        (list, other, i, near) => {
+          const p = near ? list[i % list.length]![0] : other;
+          const before = `set s {\ntype inet_service\nflags interval\nelements = { ${list.map(([a, b]) => `${a}-${b}`).join(", ")} }\n}`;
+          expect(pass("udp dport @s", udp(1, p), before)).toBe(list.some(([a, b]) => p >= a && p <= b));
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -87,7 +134,9 @@ overBuilds("nft", (makeCore) => {
     expect([1, 2, 3, 4, 5].map((p) => run(udp(9, p)))).toEqual([true, false, true, false, false]);
     expect(run(udp(9, 5, [], { src: 0x0a000007 }))).toBe(true);
     expect(run(udp(9, 3, [], { src: 0x0a000009 }))).toBe(true);
-    expect(nft.print()).toContain("ip saddr 10.0.0.9 counter packets 1 bytes 28 return\n\t\tcounter packets 2 bytes 56\n");
+    expect(nft.print()).toContain(
+      "ip saddr 10.0.0.9 counter packets 1 bytes 28 return\n\t\tcounter packets 2 bytes 56\n",
+    );
     expect(nft.print()).toContain("udp dport 3 counter packets 2 bytes 56 accept");
   });
 
@@ -106,7 +155,11 @@ meta mark 0x15 ip daddr 10.0.0.2 tcp option maxseg size set 1000
   });
 
   it("reject", () => {
-    const { host, pass: run } = set(chain("ip protocol tcp reject with tcp reset\nudp dport 1 reject\nicmp type echo-request reject with icmp admin-prohibited"));
+    const { host, pass: run } = set(
+      chain(
+        "ip protocol tcp reject with tcp reset\nudp dport 1 reject\nicmp type echo-request reject with icmp admin-prohibited",
+      ),
+    );
     expect([run(udp(1, 1)), run(icmp(8, 0)), run(ip({ proto: 6, payload: [1] }))]).toEqual([false, false, false]);
     expect(host.sent).toEqual(["icmp 3/3", "icmp 3/13"]);
     expect(host.drops).toEqual(["NetfilterReject", "NetfilterReject", "NetfilterReject"]);
@@ -121,8 +174,13 @@ udp dport 8054 dnat to 172.17.0.9:90-95 persistent
     for (let i = 0; i < 4; i++) host.runNat(Hook.Prerouting, udp(9, 8053), lan, null);
     host.runNat(Hook.Prerouting, udp(9, 8054), lan, null);
     host.runNat(Hook.Prerouting, udp(9, 8055), lan, null);
-    expect(host.natCalls.map((c) => [c.what, c.range.minAddr & 255, c.range.minPort, c.range.maxPort, c.range.flags])).toEqual([
-      ["dst", 2, 53, 53, 3], ["dst", 3, 53, 53, 3], ["dst", 3, 5353, 5353, 3], ["dst", 2, 53, 53, 3],
+    expect(
+      host.natCalls.map((c) => [c.what, c.range.minAddr & 255, c.range.minPort, c.range.maxPort, c.range.flags]),
+    ).toEqual([
+      ["dst", 2, 53, 53, 3],
+      ["dst", 3, 53, 53, 3],
+      ["dst", 3, 5353, 5353, 3],
+      ["dst", 2, 53, 53, 3],
       ["dst", 9, 90, 95, NatFlag.MapIps | NatFlag.ProtoSpecified | NatFlag.Persistent],
     ]);
   });

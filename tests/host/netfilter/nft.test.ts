@@ -44,7 +44,8 @@ describe("rules are printed as nft prints them", () => {
     const out = print(wrap(family!, written!));
     const rule = out.slice(out.indexOf("chain c")).split("\n")[2]!.trim();
     // a set keeps the order that it was written in
-    const sorted = (s: string): string => s.replace(/\{ (.*?) \}/g, (_, e: string) => `{ ${e.split(", ").toSorted().join(", ")} }`);
+    const sorted = (s: string): string =>
+      s.replace(/\{ (.*?) \}/g, (_, e: string) => `{ ${e.split(", ").toSorted().join(", ")} }`);
     expect(sorted(rule)).toBe(sorted(expected!));
     expect(print(out)).toBe(out);
   });
@@ -65,8 +66,13 @@ describe("errors say where and what", () => {
     ["table ip t {\n\tchain c {\n\t\ttcp dport @s accept\n\t}\n}\n", 3, 13, "no set 's'"],
     ["table ip t {\n\tchain c {\n\t\tjump c\n\t}\n}\n", 3, 8, "makes a loop"],
     ["table ip t {\n\tset s {\n\t\ttype ipv6_addr\n\t}\n}\n", 3, 8, "type 'ipv6_addr' is not supported"],
-    ["table ip t {\n\tchain c {\n\t\ttype nat hook forward priority 0\n\t}\n}\n", 3, 17, "cannot stand in hook forward"],
-    ["table ip t {\n\tchain c {\n\t\tlog prefix \"x\n\t}\n}\n", 3, 14, "string is never closed"],
+    [
+      "table ip t {\n\tchain c {\n\t\ttype nat hook forward priority 0\n\t}\n}\n",
+      3,
+      17,
+      "cannot stand in hook forward",
+    ],
+    ['table ip t {\n\tchain c {\n\t\tlog prefix "x\n\t}\n}\n', 3, 14, "string is never closed"],
     ["table ip t {\n\tchain c {\n", 3, 1, "got the end of the text"],
   ])("%j", (text, line, column, message) => {
     let error: unknown;

@@ -32,12 +32,18 @@ describe("rules are printed as iptables prints them", () => {
   it.each(spellings)("%s", (line) => {
     const [written, nft, legacy] = line.split("\t");
     const m = /^(\S+) (\S+) (.*)$/.exec(written!)!;
-    for (const [backend, expected] of [["nft", nft], ["legacy", legacy]] as const) {
+    for (const [backend, expected] of [
+      ["nft", nft],
+      ["legacy", legacy],
+    ] as const) {
       const host = new FakeHost(core);
       const iptables = new Iptables(host);
       iptables.backend = backend;
       iptables.load(`*${m[1]}\n-A ${m[2]} ${m[3]}\nCOMMIT\n`);
-      const printed = iptables.save().split("\n").filter((l) => l.startsWith("-A"));
+      const printed = iptables
+        .save()
+        .split("\n")
+        .filter((l) => l.startsWith("-A"));
       expect(printed.join("|")).toBe(expected);
       // what was printed is read as the same again
       const again = new Iptables(host);
@@ -65,7 +71,7 @@ describe("errors say where and what", () => {
     ["-A INPUT\n", 1, 1, "expected '*table'"],
     ["*filter\n-A INPUT -s 10.0.0.300 -j DROP\nCOMMIT\n", 2, 13, "no IPv4 address"],
     ["*filter\n-A INPUT -p tcp --dport 80:70\nCOMMIT\n", 2, 25, "first port is above the last"],
-    ["*filter\n-A INPUT -m comment --comment \"open\n", 2, 31, "quote is never closed"],
+    ['*filter\n-A INPUT -m comment --comment "open\n', 2, 31, "quote is never closed"],
     ["*filter\n-A OUTPUT -i eth0\nCOMMIT\n", 2, 11, "can't use -i with OUTPUT"],
     ["*nat\n-A POSTROUTING -j DNAT --to-destination 10.0.0.1\nCOMMIT\n", 2, 1, "cannot be used in POSTROUTING"],
     ["*filter\n-A INPUT -j DNAT --to-destination 10.0.0.1\nCOMMIT\n", 2, 13, "only valid in the nat table"],

@@ -23,7 +23,19 @@ function set(core: Core, table: string, rules: string[]): { host: FakeHost; lan:
 }
 
 function route(dev: Interface): Route {
-  return { dev, gateway: 0, source: 0, mtu: 0, type: 1, flags: 0, error: 0, text: "", scope: 0, advmss: 0, mtuLocked: false } as Route;
+  return {
+    dev,
+    gateway: 0,
+    source: 0,
+    mtu: 0,
+    type: 1,
+    flags: 0,
+    error: 0,
+    text: "",
+    scope: 0,
+    advmss: 0,
+    mtuLocked: false,
+  } as Route;
 }
 
 const headerGood = (p: Uint8Array): boolean => sum16(p.subarray(0, (p[0]! & 15) * 4)) === 0xffff;
@@ -117,7 +129,9 @@ overBuilds("targets", (makeCore) => {
 
   it("MARK, CONNMARK and CLASSIFY", () => {
     const { host, lan, wan } = set(core, "mangle", [
-      "FORWARD -j MARK --set-xmark 0x5/0xf", "FORWARD -j MARK --or-mark 0x100", "FORWARD -j CLASSIFY --set-class 1:a",
+      "FORWARD -j MARK --set-xmark 0x5/0xf",
+      "FORWARD -j MARK --or-mark 0x100",
+      "FORWARD -j CLASSIFY --set-class 1:a",
       "FORWARD -m mark --mark 0xf105 -j TTL --ttl-set 9",
     ]);
     let priority = 0;
@@ -175,7 +189,10 @@ overBuilds("targets", (makeCore) => {
   });
 
   it("TEE sends one copy with DF to the gateway", () => {
-    const { host, lan, wan } = set(core, "mangle", ["PREROUTING -j TEE --gateway 10.3.0.9", "OUTPUT -j TEE --gateway 10.3.0.9"]);
+    const { host, lan, wan } = set(core, "mangle", [
+      "PREROUTING -j TEE --gateway 10.3.0.9",
+      "OUTPUT -j TEE --gateway 10.3.0.9",
+    ]);
     host.route = route(wan);
     expect(host.run(Hook.Prerouting, udp(1, 2, [7]), lan, null)).toEqual(udp(1, 2, [7]));
     expect(host.out).toHaveLength(1);

@@ -9,8 +9,18 @@ import { type Chain, type Table, builtinChains } from "./table.ts";
 import { Cursor, type Word, splitWords } from "./words.ts";
 
 const longVerbs: Readonly<Record<string, string>> = {
-  "--append": "-A", "--insert": "-I", "--delete": "-D", "--replace": "-R", "--flush": "-F", "--new-chain": "-N",
-  "--new": "-N", "--delete-chain": "-X", "--policy": "-P", "--zero": "-Z", "--check": "-C", "--rename-chain": "-E",
+  "--append": "-A",
+  "--insert": "-I",
+  "--delete": "-D",
+  "--replace": "-R",
+  "--flush": "-F",
+  "--new-chain": "-N",
+  "--new": "-N",
+  "--delete-chain": "-X",
+  "--policy": "-P",
+  "--zero": "-Z",
+  "--check": "-C",
+  "--rename-chain": "-E",
 };
 
 /** Runs the words behind `iptables` (the name itself may stand in front). */
@@ -41,8 +51,17 @@ export function runCommand(iptables: Iptables, text: string): void {
 }
 
 /** One command on a table. The cursor stands behind the verb. */
-export function applyWords(iptables: Iptables, table: Table, verb: Word, cursor: Cursor, counts: [number, number] | null): void {
-  const at = (w: Word | null): Fail => (m) => cursor.fail(w, m);
+export function applyWords(
+  iptables: Iptables,
+  table: Table,
+  verb: Word,
+  cursor: Cursor,
+  counts: [number, number] | null,
+): void {
+  const at =
+    (w: Word | null): Fail =>
+    (m) =>
+      cursor.fail(w, m);
   const chainWord = (): { word: Word; chain: Chain } => {
     const word = cursor.next() ?? cursor.fail(null, `${verb.text}: expected the name of a chain`);
     return { word, chain: chainOf(table, word.text, at(word)) };
@@ -52,7 +71,9 @@ export function applyWords(iptables: Iptables, table: Table, verb: Word, cursor:
     return p !== null && /^\d+$/.test(p) ? Number(cursor.next()!.text) : null;
   };
   const rules = (chain: Chain): Rule[] =>
-    parseRule(cursor, iptables.place(table.name, chain.name), counts).map((t) => link(table, t, at(t.jumpWord ?? verb)));
+    parseRule(cursor, iptables.place(table.name, chain.name), counts).map((t) =>
+      link(table, t, at(t.jumpWord ?? verb)),
+    );
   const ended = (): void => {
     if (cursor.more) cursor.fail(cursor.next(), `${verb.text}: nothing more was expected`);
   };
@@ -75,13 +96,15 @@ export function applyWords(iptables: Iptables, table: Table, verb: Word, cursor:
     case "-I": {
       const { word, chain } = chainWord();
       const n = number() ?? 1;
-      if (n < 1 || n > chain.rules.length + 1) cursor.fail(word, `-I ${chain.name} ${n}: there are ${chain.rules.length} rules`);
+      if (n < 1 || n > chain.rules.length + 1)
+        cursor.fail(word, `-I ${chain.name} ${n}: there are ${chain.rules.length} rules`);
       return put(chain, n - 1, 0, rules(chain));
     }
     case "-R": {
       const { word, chain } = chainWord();
       const n = number() ?? cursor.fail(word, "-R: expected the number of a rule");
-      if (n < 1 || n > chain.rules.length) cursor.fail(word, `-R ${chain.name} ${n}: there are ${chain.rules.length} rules`);
+      if (n < 1 || n > chain.rules.length)
+        cursor.fail(word, `-R ${chain.name} ${n}: there are ${chain.rules.length} rules`);
       const made = rules(chain);
       if (made.length !== 1) cursor.fail(word, "-R: one rule cannot be replaced by several");
       return put(chain, n - 1, 1, made);
@@ -91,7 +114,8 @@ export function applyWords(iptables: Iptables, table: Table, verb: Word, cursor:
       const n = number();
       if (n !== null) {
         ended();
-        if (n < 1 || n > chain.rules.length) cursor.fail(word, `-D ${chain.name} ${n}: there are ${chain.rules.length} rules`);
+        if (n < 1 || n > chain.rules.length)
+          cursor.fail(word, `-D ${chain.name} ${n}: there are ${chain.rules.length} rules`);
         return put(chain, n - 1, 1, []);
       }
       for (const wanted of rules(chain)) {
@@ -138,7 +162,8 @@ export function applyWords(iptables: Iptables, table: Table, verb: Word, cursor:
         if (c.hook !== null) cursor.fail(named!.word, `built-in chain '${c.name}' cannot be deleted`);
         if (c.rules.length > 0) cursor.fail(named?.word ?? verb, `chain '${c.name}' is not empty`);
         for (const other of table.chains.values()) {
-          if (other.rules.some((r) => r.jump === c)) cursor.fail(named?.word ?? verb, `chain '${c.name}' is referenced by '${other.name}'`);
+          if (other.rules.some((r) => r.jump === c))
+            cursor.fail(named?.word ?? verb, `chain '${c.name}' is referenced by '${other.name}'`);
         }
       }
       for (const c of chains) table.chains.delete(c.name);

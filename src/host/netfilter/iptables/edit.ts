@@ -54,7 +54,8 @@ export function tableFault(table: Table, backend: Backend): { rule: Rule; messag
         break;
       }
       deep = Math.max(deep, depth(r.jump, path) + 1);
-      if (backend === "nft" && deep >= deepest && fault === null) fault = { rule: r, message: "jumps nest more than 16 deep" };
+      if (backend === "nft" && deep >= deepest && fault === null)
+        fault = { rule: r, message: "jumps nest more than 16 deep" };
     }
     path.delete(chain);
     depths.set(chain, deep);

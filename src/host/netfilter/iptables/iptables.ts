@@ -90,7 +90,10 @@ export class Iptables {
     this.tables.set(table.name, table);
     this.changed();
     if (before === undefined) {
-      this.places.set(table.name, builtinChains[table.name]!.map((hook) => this.attach(table, hook)));
+      this.places.set(
+        table.name,
+        builtinChains[table.name]!.map((hook) => this.attach(table, hook)),
+      );
       return;
     }
     for (const place of this.places.get(table.name)!) {
@@ -104,7 +107,8 @@ export class Iptables {
   private attach(table: Table, hook: Hook): Attached {
     const place = { table, chain: table.chains.get(hookNames[hook])! };
     const fn: HookFn = (frame, h, input, output) => {
-      if (this.depth === this.contexts.length) this.contexts.push({ c: new Context(this.host.world), walk: new Walk() });
+      if (this.depth === this.contexts.length)
+        this.contexts.push({ c: new Context(this.host.world), walk: new Walk() });
       const { c, walk } = this.contexts[this.depth++]!;
       try {
         c.begin(frame, h, input, output);
@@ -148,4 +152,3 @@ function saveTable(table: Table, counters: boolean): string {
   }
   return `${out}COMMIT\n`;
 }
-

@@ -19,9 +19,19 @@ export interface RuleText {
 }
 
 const longNames: Readonly<Record<string, string>> = {
-  "--source": "-s", "--src": "-s", "--destination": "-d", "--dst": "-d", "--in-interface": "-i",
-  "--out-interface": "-o", "--protocol": "-p", "--proto": "-p", "--fragment": "-f", "--match": "-m", "--jump": "-j",
-  "--goto": "-g", "--set-counters": "-c",
+  "--source": "-s",
+  "--src": "-s",
+  "--destination": "-d",
+  "--dst": "-d",
+  "--in-interface": "-i",
+  "--out-interface": "-o",
+  "--protocol": "-p",
+  "--proto": "-p",
+  "--fragment": "-f",
+  "--match": "-m",
+  "--jump": "-j",
+  "--goto": "-g",
+  "--set-counters": "-c",
 };
 
 function checkInterface(name: string, cursor: Cursor, word: Word): string {
@@ -33,7 +43,11 @@ function checkInterface(name: string, cursor: Cursor, word: Word): string {
  * Reads a rule. Several sources or destinations (`-s a,b`) make several rules, as in iptables.
  * @throws TextError naming the unknown option, match or target.
  */
-export function parseRule(cursor: Cursor, place: Omit<Place, "proto" | "protoInverted">, counters: [number, number] | null): RuleText[] {
+export function parseRule(
+  cursor: Cursor,
+  place: Omit<Place, "proto" | "protoInverted">,
+  counters: [number, number] | null,
+): RuleText[] {
   const ip = emptyIpMatch();
   let sources: Address[] = [];
   let destinations: Address[] = [];
@@ -69,7 +83,8 @@ export function parseRule(cursor: Cursor, place: Omit<Place, "proto" | "protoInv
       if (a === null) cursor.fail(word, `'${part}' is no IPv4 address or network (host names are not looked up)`);
       return a;
     });
-    if (inverted && list.length > 1) cursor.fail(word, "! is not allowed with multiple source or destination IP addresses");
+    if (inverted && list.length > 1)
+      cursor.fail(word, "! is not allowed with multiple source or destination IP addresses");
     return list;
   };
 
@@ -115,13 +130,15 @@ export function parseRule(cursor: Cursor, place: Omit<Place, "proto" | "protoInv
         once();
         ip.input = checkInterface(argument("an interface").text, cursor, word);
         ip.inputInverted = invert;
-        if (place.chain === "OUTPUT" || place.chain === "POSTROUTING") cursor.fail(word, `can't use -i with ${place.chain}`);
+        if (place.chain === "OUTPUT" || place.chain === "POSTROUTING")
+          cursor.fail(word, `can't use -i with ${place.chain}`);
         continue;
       case "-o":
         once();
         ip.output = checkInterface(argument("an interface").text, cursor, word);
         ip.outputInverted = invert;
-        if (place.chain === "INPUT" || place.chain === "PREROUTING") cursor.fail(word, `can't use -o with ${place.chain}`);
+        if (place.chain === "INPUT" || place.chain === "PREROUTING")
+          cursor.fail(word, `can't use -o with ${place.chain}`);
         continue;
       case "-p": {
         once();
@@ -175,7 +192,12 @@ export function parseRule(cursor: Cursor, place: Omit<Place, "proto" | "protoInv
     if (taken) continue;
     // `-p tcp --dport` loads the protocol's match by itself
     const implied = formatProtocol(ip.proto);
-    if (ip.proto !== 0 && !ip.protoInverted && Object.hasOwn(matchBuilders, implied) && !loaded.some((l) => l.name === implied)) {
+    if (
+      ip.proto !== 0 &&
+      !ip.protoInverted &&
+      Object.hasOwn(matchBuilders, implied) &&
+      !loaded.some((l) => l.name === implied)
+    ) {
       if (load(implied, word).option(option)) continue;
     }
     if (jump !== null && target === null) cursor.fail(jump, `target '${(jump as Word).text}' is not supported`);
@@ -201,7 +223,13 @@ export function parseRule(cursor: Cursor, place: Omit<Place, "proto" | "protoInv
 }
 
 /** As iptables-save prints a rule behind `-A CHAIN`, with a blank in front of each part. */
-export function formatRule(ip: IpMatch, matches: readonly Match[], target: Target | null, jumpTo: string, isGoto: boolean): string {
+export function formatRule(
+  ip: IpMatch,
+  matches: readonly Match[],
+  target: Target | null,
+  jumpTo: string,
+  isGoto: boolean,
+): string {
   let s = "";
   const part = (inverted: boolean, text: string): void => {
     s += `${inverted ? " !" : ""} ${text}`;
@@ -223,7 +251,8 @@ export function chainNameFault(name: string): string | null {
   if (name.length === 0 || name.length > 28) return `chain name '${name}' must have 1 to 28 characters`;
   if (/^[-!]/.test(name)) return `chain name '${name}' may not begin with '${name[0]}'`;
   if (/\s/.test(name)) return "a chain name may not hold blanks";
-  if (verdictNames.has(name) || Object.hasOwn(targetBuilders, name)) return `chain name '${name}' clashes with a target's name`;
+  if (verdictNames.has(name) || Object.hasOwn(targetBuilders, name))
+    return `chain name '${name}' clashes with a target's name`;
   return null;
 }
 

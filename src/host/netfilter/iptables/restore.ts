@@ -31,7 +31,8 @@ export function readRestore(iptables: Iptables, text: string): Table[] {
     if (first.text.startsWith("*")) {
       if (table !== null) cursor.fail(first, `COMMIT expected before table '${first.text.slice(1)}'`);
       const name = first.text.slice(1);
-      if (!Object.hasOwn(builtinChains, name)) cursor.fail(first, `unknown table '${name}', expected one of ${Object.keys(builtinChains).join(", ")}`);
+      if (!Object.hasOwn(builtinChains, name))
+        cursor.fail(first, `unknown table '${name}', expected one of ${Object.keys(builtinChains).join(", ")}`);
       if (done.some((t) => t.name === name)) cursor.fail(first, `table '${name}' occurs twice`);
       table = iptables.newTable(name);
       places = new Map();
@@ -82,7 +83,8 @@ function readChain(table: Table, cursor: Cursor, name: string): void {
     cursor.fail(policy, `cannot set policy '${policy.text}' on user-defined chain '${name}'`);
   }
   const chain = builtin ? table.chains.get(name)! : addChain(table, name, (m) => cursor.fail(at, m));
-  if (builtin) chain.policy = policy.text === "-" ? Verdict.Accept : parsePolicy(policy.text, (m) => cursor.fail(policy, m));
+  if (builtin)
+    chain.policy = policy.text === "-" ? Verdict.Accept : parsePolicy(policy.text, (m) => cursor.fail(policy, m));
   const counts = cursor.next();
   if (counts === null) return;
   const c = counterText.exec(counts.text);

@@ -96,8 +96,20 @@ export interface IpMatch {
 
 export function emptyIpMatch(): IpMatch {
   return {
-    src: 0, srcMask: 0, srcInverted: false, dst: 0, dstMask: 0, dstInverted: false, input: "", inputInverted: false,
-    output: "", outputInverted: false, proto: 0, protoInverted: false, fragment: false, fragmentInverted: false,
+    src: 0,
+    srcMask: 0,
+    srcInverted: false,
+    dst: 0,
+    dstMask: 0,
+    dstInverted: false,
+    input: "",
+    inputInverted: false,
+    output: "",
+    outputInverted: false,
+    proto: 0,
+    protoInverted: false,
+    fragment: false,
+    fragmentInverted: false,
   };
 }
 

@@ -64,7 +64,8 @@ export class Table {
       const rule = rules[i++]!;
       if (!rule.test(c)) {
         if (c.hotdrop) {
-          if (tracing) this.trace(c, "rule", `${this.name} -A ${current.name}${rule.spec}: cannot read the header, dropped`);
+          if (tracing)
+            this.trace(c, "rule", `${this.name} -A ${current.name}${rule.spec}: cannot read the header, dropped`);
           return Verdict.Drop;
         }
         continue;

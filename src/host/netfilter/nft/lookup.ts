@@ -54,7 +54,8 @@ export class Lookup<V> {
     const hit = this.exact.get(v);
     if (hit !== undefined) return hit;
     const { ranges, rows } = this;
-    for (let i = 0; i < ranges.length; i++) if ((v as number) >= ranges[i]!.low && (v as number) <= ranges[i]!.high) return ranges[i]!.value;
+    for (let i = 0; i < ranges.length; i++)
+      if ((v as number) >= ranges[i]!.low && (v as number) <= ranges[i]!.high) return ranges[i]!.value;
     for (let i = 0; i < rows.length; i++) if (nameFits(rows[i]!.fields[0]!.name, v as string)) return rows[i]!.value;
     return undefined;
   }
@@ -81,7 +82,12 @@ export function parseKey(r: Reader, key: readonly DataType[]): { fields: Atom[];
 }
 
 /** `{ key, key : value, ... }`: the brace is the next token. `value` reads what stands behind the colon; null for a set. */
-export function parseElements<V>(r: Reader, into: Lookup<V>, value: ((r: Reader) => { value: V; text: string }) | null, plain: V): void {
+export function parseElements<V>(
+  r: Reader,
+  into: Lookup<V>,
+  value: ((r: Reader) => { value: V; text: string }) | null,
+  plain: V,
+): void {
   r.expect("{");
   r.depth++;
   while (!r.is("}")) {

@@ -123,7 +123,11 @@ function parseFlagMatch(r: Reader, s: Selector, op: string): Statement {
       return statement(text, [s], masked(s, mask.bits, 0, !not));
     }
     const value = parseFlags(r, s.type, "|");
-    return statement(`${s.text} ${not ? "!= " : ""}${value.text} / ${mask.text}`, [s], masked(s, mask.bits, value.bits, !not));
+    return statement(
+      `${s.text} ${not ? "!= " : ""}${value.text} / ${mask.text}`,
+      [s],
+      masked(s, mask.bits, value.bits, !not),
+    );
   }
   if (op === "" && r.take("!")) {
     const none = parseFlags(r, s.type, ",");
@@ -133,7 +137,9 @@ function parseFlagMatch(r: Reader, s: Selector, op: string): Statement {
   if (r.take("/")) {
     const mask = parseFlags(r, s.type, ",");
     return statement(
-      `${s.text} ${op === "!=" ? "!= " : ""}${value.text} / ${mask.text}`, [s], masked(s, mask.bits, value.bits, op !== "!="),
+      `${s.text} ${op === "!=" ? "!= " : ""}${value.text} / ${mask.text}`,
+      [s],
+      masked(s, mask.bits, value.bits, op !== "!="),
     );
   }
   if (op === "") return statement(`${s.text} ${value.text}`, [s], masked(s, value.bits, 0, false));
@@ -148,7 +154,11 @@ function masked(s: Selector, mask: number, value: number, equal: boolean): (c: C
   };
 }
 
-function parseSet(r: Reader, selectors: readonly Selector[], named: Named): { lookup: Lookup<true>; text: string } | null {
+function parseSet(
+  r: Reader,
+  selectors: readonly Selector[],
+  named: Named,
+): { lookup: Lookup<true>; text: string } | null {
   const t = r.peek();
   if (t === null) return null;
   if (t.kind === "word" && t.text.startsWith("@")) {
@@ -156,7 +166,10 @@ function parseSet(r: Reader, selectors: readonly Selector[], named: Named): { lo
     const lookup = named.set(t.text.slice(1));
     if (lookup === null) r.fail(t, `there is no set '${t.text.slice(1)}' before this rule`);
     if (lookup.key.length !== selectors.length || lookup.key.some((k, i) => k.name !== selectors[i]!.type.name)) {
-      r.fail(t, `set '${t.text.slice(1)}' holds ${lookup.key.map((k) => k.name).join(" . ")}, not ${selectors.map((s) => s.type.name).join(" . ")}`);
+      r.fail(
+        t,
+        `set '${t.text.slice(1)}' holds ${lookup.key.map((k) => k.name).join(" . ")}, not ${selectors.map((s) => s.type.name).join(" . ")}`,
+      );
     }
     return { lookup, text: t.text };
   }
@@ -172,7 +185,10 @@ function parseSet(r: Reader, selectors: readonly Selector[], named: Named): { lo
 export const BROKEN = Symbol("broken");
 
 /** Looks a packet's fields up; `BROKEN` when it lacks one, undefined when no element holds them. */
-export function finder<V>(selectors: readonly Selector[], lookup: Lookup<V>): (c: Context) => V | undefined | typeof BROKEN {
+export function finder<V>(
+  selectors: readonly Selector[],
+  lookup: Lookup<V>,
+): (c: Context) => V | undefined | typeof BROKEN {
   if (selectors.length === 1) {
     const { get } = selectors[0]!;
     return (c) => {

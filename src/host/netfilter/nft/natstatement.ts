@@ -14,7 +14,9 @@ import { Code, type Statement } from "./verdict.ts";
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const flagWords: Readonly<Record<string, NatFlag>> = {
-  random: NatFlag.ProtoRandom, "fully-random": NatFlag.ProtoRandomFully, persistent: NatFlag.Persistent,
+  random: NatFlag.ProtoRandom,
+  "fully-random": NatFlag.ProtoRandomFully,
+  persistent: NatFlag.Persistent,
 };
 
 function emptyRange(): Mutable<NatRange> {
@@ -49,8 +51,14 @@ function parseFlags(r: Reader): { bits: number; text: string } {
 type Chooser = (c: Context) => NatRange | null;
 
 /** What `map` answers is a range of NAT: an address, an address and a port, or a port. */
-function parseMap(r: Reader, selectors: Selector[], portsOnly: boolean): {
-  pick: (flags: number) => Chooser; text: string; concat: boolean;
+function parseMap(
+  r: Reader,
+  selectors: Selector[],
+  portsOnly: boolean,
+): {
+  pick: (flags: number) => Chooser;
+  text: string;
+  concat: boolean;
 } {
   r.expect("map");
   const keys = selectors.map((s) => s.text).join(" . ");
@@ -158,11 +166,18 @@ export function parseNat(r: Reader, host: FirewallHost, family: "ip" | "inet", s
   range.flags |= flags.bits;
   const made = chosen as ((flags: number) => Chooser) | null;
   if (made !== null) pick = made(flags.bits);
-  const ipWord = address && !target.startsWith(":") && (family === "inet" || (ip && target.includes(" map ") && target.includes(" . "))) ? " ip" : "";
-  const run = (act: (c: Context, n: NatRange) => number) => (c: Context): Code => {
-    const n = pick(c);
-    return n === null ? Code.Break : (act(c, n) as Code);
-  };
+  const ipWord =
+    address &&
+    !target.startsWith(":") &&
+    (family === "inet" || (ip && target.includes(" map ") && target.includes(" . ")))
+      ? " ip"
+      : "";
+  const run =
+    (act: (c: Context, n: NatRange) => number) =>
+    (c: Context): Code => {
+      const n = pick(c);
+      return n === null ? Code.Break : (act(c, n) as Code);
+    };
   const text = `${verb.text}${ipWord}${target === "" ? "" : ` to ${target}`}${flags.text}`;
   switch (verb.text) {
     case "dnat":

@@ -34,12 +34,20 @@ export class NftTable {
 }
 
 export const hookNames: Readonly<Record<string, Hook>> = {
-  prerouting: Hook.Prerouting, input: Hook.Input, forward: Hook.Forward, output: Hook.Output, postrouting: Hook.Postrouting,
+  prerouting: Hook.Prerouting,
+  input: Hook.Input,
+  forward: Hook.Forward,
+  output: Hook.Output,
+  postrouting: Hook.Postrouting,
 };
 /** Names of priorities, with the only hook that each may be used in. */
 const priorities: readonly (readonly [string, number, Hook | null])[] = [
-  ["raw", priority.raw, null], ["mangle", priority.mangle, null], ["dstnat", priority.dstnat, Hook.Prerouting],
-  ["filter", priority.filter, null], ["security", priority.security, null], ["srcnat", priority.srcnat, Hook.Postrouting],
+  ["raw", priority.raw, null],
+  ["mangle", priority.mangle, null],
+  ["dstnat", priority.dstnat, Hook.Prerouting],
+  ["filter", priority.filter, null],
+  ["security", priority.security, null],
+  ["srcnat", priority.srcnat, Hook.Postrouting],
 ];
 /** Chain types and the hooks that they may stand in. */
 const chainHooks: Readonly<Record<string, readonly Hook[]>> = {
@@ -99,13 +107,15 @@ export class RulesetParser {
       family = t.text;
       name = r.word("the name of a table");
     }
-    if (before.some((o) => o.family === family && o.name === name.text)) r.fail(name, `table '${name.text}' occurs twice`);
+    if (before.some((o) => o.family === family && o.name === name.text))
+      r.fail(name, `table '${name.text}' occurs twice`);
     const table = new NftTable(family, name.text);
     const verdicts: NamedVerdict[] = [];
     const scope: Scope = {
       verdicts,
       set: (n) => (table.sets.get(n)?.kind === "set" ? (table.sets.get(n)!.lookup as Lookup<true>) : null),
-      verdictMap: (n) => (table.sets.get(n)?.value === "verdict" ? (table.sets.get(n)!.lookup as Lookup<NamedVerdict>) : null),
+      verdictMap: (n) =>
+        table.sets.get(n)?.value === "verdict" ? (table.sets.get(n)!.lookup as Lookup<NamedVerdict>) : null,
     };
     const statements = new Statements(this.host, this.reject, family, scope, table.target);
     r.expect("{");
@@ -135,7 +145,10 @@ export class RulesetParser {
     // a verdict belongs to the chain whose lines it stands in; maps belong to whoever asks them
     for (const c of table.chains.values()) {
       const lines = new Set(c.rules.map((x) => x.line));
-      targets.set(c, verdicts.filter((v) => v.chain !== null && lines.has(v.line)));
+      targets.set(
+        c,
+        verdicts.filter((v) => v.chain !== null && lines.has(v.line)),
+      );
     }
     const depths = new Map<NftChain, number>();
     const visit = (c: NftChain, path: readonly NftChain[]): number => {
@@ -157,9 +170,17 @@ export class RulesetParser {
   private type(): DataType {
     const t = this.r.word("a type");
     const usable: Readonly<Record<string, DataType>> = {
-      ipv4_addr: types.ipv4_addr, inet_service: types.inet_service, inet_proto: types.inet_proto, mark: types.mark,
-      ifname: types.ifname, ether_addr: types.ether_addr, icmp_type: types.icmp_type, ct_state: types.ct_state,
-      fib_addrtype: types.fib_addrtype, dscp: types.dscp, pkt_type: types.pkt_type,
+      ipv4_addr: types.ipv4_addr,
+      inet_service: types.inet_service,
+      inet_proto: types.inet_proto,
+      mark: types.mark,
+      ifname: types.ifname,
+      ether_addr: types.ether_addr,
+      icmp_type: types.icmp_type,
+      ct_state: types.ct_state,
+      fib_addrtype: types.fib_addrtype,
+      dscp: types.dscp,
+      pkt_type: types.pkt_type,
     };
     if (!Object.hasOwn(usable, t.text)) {
       this.r.fail(t, `type '${t.text}' is not supported, expected one of ${Object.keys(usable).join(", ")}`);
@@ -199,7 +220,8 @@ export class RulesetParser {
           const flags: string[] = [];
           do {
             const f = r.word("interval or constant");
-            if (f.text !== "interval" && f.text !== "constant") r.fail(f, `flag '${f.text}' of a ${kind} is not supported`);
+            if (f.text !== "interval" && f.text !== "constant")
+              r.fail(f, `flag '${f.text}' of a ${kind} is not supported`);
             flags.push(f.text);
           } while (r.take(","));
           lines.push(`flags ${flags.join(",")}`);
@@ -217,11 +239,14 @@ export class RulesetParser {
         case "elements": {
           if (lookup === null) r.fail(w, "the type should stand before the elements");
           r.expect("=");
-          const value = kind === "set" ? null : (reader: Reader): { value: unknown; text: string } => {
-            const v = parseVerdict(reader);
-            scope.verdicts.push(v.value);
-            return v;
-          };
+          const value =
+            kind === "set"
+              ? null
+              : (reader: Reader): { value: unknown; text: string } => {
+                  const v = parseVerdict(reader);
+                  scope.verdicts.push(v.value);
+                  return v;
+                };
           parseElements<unknown>(r, lookup, value, true);
           break;
         }
@@ -231,7 +256,14 @@ export class RulesetParser {
     }
     if (key === null || lookup === null) r.fail(name, `${kind} '${name.text}' has no type`);
     const typeText = key.map((k) => k.name).join(" . ") + (kind === "map" ? " : verdict" : "");
-    table.sets.set(name.text, { name: name.text, kind, lookup, value: kind === "map" ? "verdict" : null, typeText, lines });
+    table.sets.set(name.text, {
+      name: name.text,
+      kind,
+      lookup,
+      value: kind === "map" ? "verdict" : null,
+      typeText,
+      lines,
+    });
   }
 
   private chain(table: NftTable, statements: Statements): void {
@@ -258,12 +290,15 @@ export class RulesetParser {
     const r: Reader = this.r;
     r.expect("type");
     const type = r.word("filter, nat or route");
-    if (type.text !== "filter" && type.text !== "nat" && type.text !== "route") r.fail(type, `chain type '${type.text}' is not supported`);
+    if (type.text !== "filter" && type.text !== "nat" && type.text !== "route")
+      r.fail(type, `chain type '${type.text}' is not supported`);
     r.expect("hook");
     const h = r.word("a hook");
     const hook = Object.hasOwn(hookNames, h.text) ? hookNames[h.text] : undefined;
-    if (hook === undefined) r.fail(h, `hook '${h.text}' is not supported, expected one of ${Object.keys(hookNames).join(", ")}`);
-    if (!chainHooks[type.text]!.includes(hook)) r.fail(h, `a chain of type ${type.text} cannot stand in hook ${h.text}`);
+    if (hook === undefined)
+      r.fail(h, `hook '${h.text}' is not supported, expected one of ${Object.keys(hookNames).join(", ")}`);
+    if (!chainHooks[type.text]!.includes(hook))
+      r.fail(h, `a chain of type ${type.text} cannot stand in hook ${h.text}`);
     r.expect("priority");
     let value = 0;
     const p = r.peek();
@@ -277,7 +312,8 @@ export class RulesetParser {
       const n = r.number("a priority", 0x7fffffff);
       value += negative ? -n : n;
     }
-    if (type.text === "nat" && value <= priority.conntrack) r.fail(p, "a chain of type nat must stand behind conntrack (-200)");
+    if (type.text === "nat" && value <= priority.conntrack)
+      r.fail(p, "a chain of type nat must stand behind conntrack (-200)");
     let policy: Verdict.Accept | Verdict.Drop = Verdict.Accept;
     r.skipEnds();
     if (r.take("policy")) {
@@ -343,4 +379,3 @@ export function formatTable(t: NftTable): string {
   const comment = t.comment === "" ? "" : `\tcomment "${t.comment}"\n${parts.length > 0 ? "\n" : ""}`;
   return `table ${t.family} ${t.name} {\n${comment}${parts.join("\n")}}\n`;
 }
-

@@ -37,16 +37,26 @@ const ipFields: Readonly<Record<string, readonly [DataType, Get]>> = {
 /** Where a field stands in a transport header: offset and size in bytes. */
 const transport: Readonly<Record<string, Readonly<Record<string, readonly [DataType, number, number]>>>> = {
   tcp: {
-    sport: [types.inet_service, 0, 2], dport: [types.inet_service, 2, 2], sequence: [types.integer, 4, 4],
-    ackseq: [types.integer, 8, 4], flags: [types.tcp_flag, 13, 1], window: [types.integer2, 14, 2],
-    checksum: [types.integer2, 16, 2], urgptr: [types.integer2, 18, 2],
+    sport: [types.inet_service, 0, 2],
+    dport: [types.inet_service, 2, 2],
+    sequence: [types.integer, 4, 4],
+    ackseq: [types.integer, 8, 4],
+    flags: [types.tcp_flag, 13, 1],
+    window: [types.integer2, 14, 2],
+    checksum: [types.integer2, 16, 2],
+    urgptr: [types.integer2, 18, 2],
   },
   udp: {
-    sport: [types.inet_service, 0, 2], dport: [types.inet_service, 2, 2], length: [types.integer2, 4, 2],
+    sport: [types.inet_service, 0, 2],
+    dport: [types.inet_service, 2, 2],
+    length: [types.integer2, 4, 2],
     checksum: [types.integer2, 6, 2],
   },
   icmp: {
-    type: [types.icmp_type, 0, 1], code: [types.icmp_code, 1, 1], checksum: [types.integer2, 2, 2], mtu: [types.integer2, 6, 2],
+    type: [types.icmp_type, 0, 1],
+    code: [types.icmp_code, 1, 1],
+    checksum: [types.integer2, 2, 2],
+    mtu: [types.integer2, 6, 2],
   },
   th: { sport: [types.inet_service, 0, 2], dport: [types.inet_service, 2, 2] },
 };
@@ -120,7 +130,8 @@ export class Selectors {
       return { text: `ip ${t.text}`, type: types.integer2, get: (c) => view.getUint16(c.net + at) };
     }
     const f = Object.hasOwn(ipFields, t.text) ? ipFields[t.text] : undefined;
-    if (f === undefined) r.fail(t, `'ip ${t.text}' is not supported, expected one of ${Object.keys(ipFields).join(", ")}, id, checksum`);
+    if (f === undefined)
+      r.fail(t, `'ip ${t.text}' is not supported, expected one of ${Object.keys(ipFields).join(", ")}, id, checksum`);
     return { text: `ip ${t.text}`, type: f[0], get: f[1] };
   }
 
@@ -201,7 +212,10 @@ export class Selectors {
     const t = r.word("a conntrack key");
     const k = this.host.conntrack;
     const keyed = (text: string, type: DataType, get: Get): Selector => ({
-      text: `ct ${text}`, type, tracks: true, get: (c) => (c.field(Pkt.Ct) === 0 ? -1 : get(c)),
+      text: `ct ${text}`,
+      type,
+      tracks: true,
+      get: (c) => (c.field(Pkt.Ct) === 0 ? -1 : get(c)),
     });
     switch (t.text) {
       case "state":
@@ -267,11 +281,13 @@ export class Selectors {
     if (source === keys.includes("daddr")) r.fail(t, "fib needs either saddr or daddr");
     const text = `fib ${keys.join(" . ")} ${t.text}`;
     const { fib } = this.host;
-    const device = (c: Context): Context["input"] => (keys.includes("oif") ? c.output : keys.includes("iif") ? c.input : null);
+    const device = (c: Context): Context["input"] =>
+      keys.includes("oif") ? c.output : keys.includes("iif") ? c.input : null;
     if (t.text === "type") {
       return { text, type: types.fib_addrtype, get: (c) => fib.addrType((source ? c.src : c.dst) >>> 0, device(c)) };
     }
-    if (t.text !== "oif" && t.text !== "oifname") r.fail(t, `'${text}' is not supported, expected type, oif or oifname`);
+    if (t.text !== "oif" && t.text !== "oifname")
+      r.fail(t, `'${text}' is not supported, expected type, oif or oifname`);
     const flow = new Flow();
     const result = new Result();
     const byName = t.text === "oifname";

@@ -4,10 +4,10 @@ import { Drop } from "../../../../assembly/drop.ts";
 import { Pkt } from "../../../../assembly/layout.ts";
 import type { Context } from "../context.ts";
 import type { FirewallHost } from "../host.ts";
-import { tokenBucket } from "../iptables/match/rate.ts";
 import { HEADERS, PathMtu } from "../pathmtu.ts";
 import type { Reject } from "../reject.ts";
 import { type Reader, show } from "./lexer.ts";
+import { parseLimit } from "./limit.ts";
 import { Lookup, formatElements, parseElements } from "./lookup.ts";
 import { BROKEN, type Named, finder, parseMatch } from "./match.ts";
 import { parseNat } from "./natstatement.ts";
@@ -26,11 +26,12 @@ export interface Scope extends Named {
   verdictMap(name: string): Lookup<NamedVerdict> | null;
 }
 
-const units: Readonly<Record<string, number>> = { second: 1, minute: 60, hour: 3600, day: 86400, week: 604800 };
-const sizes: Readonly<Record<string, number>> = { bytes: 1, kbytes: 1024, mbytes: 1024 * 1024 };
 const levels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"];
 const rejectCodesX: Readonly<Record<string, number>> = {
-  "no-route": 0, "port-unreachable": 3, "host-unreachable": 1, "admin-prohibited": 13,
+  "no-route": 0,
+  "port-unreachable": 3,
+  "host-unreachable": 1,
+  "admin-prohibited": 13,
 };
 /** RFC 9293 §3.7.1, where the path says nothing. */
 const DEFAULT_MSS = 536;
@@ -63,7 +64,7 @@ export class Statements {
       case "log":
         return this.log(r);
       case "limit":
-        return this.limit(r);
+        return parseLimit(r, this.host.world.clock);
       case "reject":
         return this.refuse(r);
       case "dnat":
@@ -126,11 +127,16 @@ export class Statements {
       text = t.text;
     } else {
       const made = new Lookup<NamedVerdict>(selectors.map((s) => s.type));
-      parseElements(r, made, (reader) => {
-        const v = parseVerdict(reader);
-        this.scope.verdicts.push(v.value);
-        return v;
-      }, undefined as unknown as NamedVerdict);
+      parseElements(
+        r,
+        made,
+        (reader) => {
+          const v = parseVerdict(reader);
+          this.scope.verdicts.push(v.value);
+          return v;
+        },
+        undefined as unknown as NamedVerdict,
+      );
       lookup = made;
       text = formatElements(made);
     }
@@ -208,63 +214,6 @@ export class Statements {
     };
   }
 
-  /** `limit rate [over] 10/second [burst 5 packets]`, `limit rate 10 mbytes/second [burst 1 kbytes]` */
-  private limit(r: Reader): Statement {
-    r.expect("limit");
-    r.expect("rate");
-    const over = r.take("over");
-    const { clock } = this.host.world;
-    const t = r.word("a rate such as 10/second");
-    const m = /^(\d+)(?:\/([a-z]+))?$/.exec(t.text);
-    const rate = m === null ? 0 : Number(m[1]);
-    if (m === null || rate === 0) r.fail(t, `expected a rate such as 10/second, got ${show(t)}`);
-    const unitOf = (name: string): number => units[name] ?? r.fail(t, `unknown unit '${name}', expected one of ${Object.keys(units).join(", ")}`);
-    if (m[2] !== undefined) {
-      const seconds = unitOf(m[2]);
-      let burst = 5;
-      if (r.take("burst")) {
-        burst = r.number("a number of packets");
-        r.expect("packets");
-        if (burst === 0) burst = 5;
-      }
-      const cost = Math.floor((seconds * 1e9) / rate);
-      const within = tokenBucket(clock, cost, cost * burst);
-      return {
-        text: `limit rate ${over ? "over " : ""}${rate}/${m[2]}${burst === 5 ? "" : ` burst ${burst} packets`}`,
-        run: () => (within() === over ? Code.Break : Code.Continue),
-      };
-    }
-    const w = r.word("bytes/second");
-    const [size, per] = w.text.split("/");
-    const factor = sizes[size!] ?? r.fail(w, `unknown size '${size}', expected bytes, kbytes or mbytes`);
-    const seconds = unitOf(per ?? "");
-    let burst = 0;
-    let burstText = "";
-    if (r.take("burst")) {
-      const n = r.number("a number of bytes");
-      const s = r.word("bytes, kbytes or mbytes");
-      burst = n * (sizes[s.text] ?? r.fail(s, `unknown size '${s.text}'`));
-      burstText = burst === 0 ? "" : ` burst ${n} ${s.text}`;
-    }
-    const bytes = rate * factor;
-    const nsecs = seconds * 1e9;
-    const max = (nsecs * (bytes + burst)) / bytes;
-    let tokens = max;
-    let last = clock.now;
-    return {
-      text: `limit rate ${over ? "over " : ""}${rate} ${w.text}${burstText}`,
-      run(c) {
-        const now = clock.now;
-        tokens = Math.min(tokens + now - last, max);
-        last = now;
-        const cost = Math.floor((nsecs * c.len) / bytes);
-        const fits = tokens >= cost;
-        if (fits) tokens -= cost;
-        return fits === over ? Code.Break : Code.Continue;
-      },
-    };
-  }
-
   private refuse(r: Reader): Statement {
     r.expect("reject");
     const { host, reject } = this;
@@ -291,7 +240,8 @@ export class Statements {
     const t = r.word("a kind of rejection");
     const names = kind.text === "icmp" ? icmpCodes : rejectCodesX;
     const code = Object.hasOwn(names, t.text) ? names[t.text] : undefined;
-    if (code === undefined) r.fail(t, `${show(t)} is no kind of rejection, expected one of ${Object.keys(names).join(", ")}`);
+    if (code === undefined)
+      r.fail(t, `${show(t)} is no kind of rejection, expected one of ${Object.keys(names).join(", ")}`);
     const usual = code === 3 && (kind.text === "icmpx" || this.family === "ip");
     return answer(usual ? "reject" : `reject with ${kind.text} ${t.text}`, code);
   }
@@ -394,10 +344,15 @@ export class Statements {
     const tracks = list.some((s) => s.tracks === true);
     if (r.take("map")) {
       const lookup = new Lookup<number>(list.map((s) => s.type));
-      parseElements(r, lookup, (reader) => {
-        const a = parseAtom(reader, types.mark, false);
-        return { value: a.low, text: a.text };
-      }, 0);
+      parseElements(
+        r,
+        lookup,
+        (reader) => {
+          const a = parseAtom(reader, types.mark, false);
+          return { value: a.low, text: a.text };
+        },
+        0,
+      );
       const find = finder(list, lookup);
       return {
         text: `${list.map((s) => s.text).join(" . ")} map ${formatElements(lookup)}`,

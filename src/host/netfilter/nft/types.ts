@@ -28,11 +28,20 @@ export interface DataType {
 }
 
 /** A type whose values have names; others are written as numbers. */
-function named(name: string, bytes: number, names: Readonly<Record<string, number>>, flags = false, width = 0): DataType {
+function named(
+  name: string,
+  bytes: number,
+  names: Readonly<Record<string, number>>,
+  flags = false,
+  width = 0,
+): DataType {
   const byValue = new Map<number, string>();
   for (const [n, v] of Object.entries(names)) if (!byValue.has(v)) byValue.set(v, n);
   return {
-    name, bytes, perLine: 1, flags,
+    name,
+    bytes,
+    perLine: 1,
+    flags,
     parse: (t) => (Object.hasOwn(names, t) ? names[t]! : parseNumber(t)),
     format: (v) => byValue.get(v) ?? (width > 0 ? `0x${v.toString(16).padStart(width, "0")}` : String(v)),
   };
@@ -43,29 +52,77 @@ function integer(name: string, bytes: number): DataType {
 }
 
 const icmpTypes = {
-  "echo-reply": 0, "destination-unreachable": 3, "source-quench": 4, redirect: 5, "echo-request": 8,
-  "router-advertisement": 9, "router-solicitation": 10, "time-exceeded": 11, "parameter-problem": 12,
-  "timestamp-request": 13, "timestamp-reply": 14, "info-request": 15, "info-reply": 16, "address-mask-request": 17,
+  "echo-reply": 0,
+  "destination-unreachable": 3,
+  "source-quench": 4,
+  redirect: 5,
+  "echo-request": 8,
+  "router-advertisement": 9,
+  "router-solicitation": 10,
+  "time-exceeded": 11,
+  "parameter-problem": 12,
+  "timestamp-request": 13,
+  "timestamp-reply": 14,
+  "info-request": 15,
+  "info-reply": 16,
+  "address-mask-request": 17,
   "address-mask-reply": 18,
 };
 /** Codes of destination unreachable; REJECT takes the same words. */
 export const icmpCodes: Readonly<Record<string, number>> = {
-  "net-unreachable": 0, "host-unreachable": 1, "prot-unreachable": 2, "port-unreachable": 3, "frag-needed": 4,
-  "net-prohibited": 9, "host-prohibited": 10, "admin-prohibited": 13,
+  "net-unreachable": 0,
+  "host-unreachable": 1,
+  "prot-unreachable": 2,
+  "port-unreachable": 3,
+  "frag-needed": 4,
+  "net-prohibited": 9,
+  "host-prohibited": 10,
+  "admin-prohibited": 13,
 };
 const dscpNames = {
-  cs0: 0, cs1: 8, cs2: 16, cs3: 24, cs4: 32, cs5: 40, cs6: 48, cs7: 56, df: 0, be: 0, lephb: 1, af11: 10, af12: 12,
-  af13: 14, af21: 18, af22: 20, af23: 22, af31: 26, af32: 28, af33: 30, af41: 34, af42: 36, af43: 38, va: 44, ef: 46,
+  cs0: 0,
+  cs1: 8,
+  cs2: 16,
+  cs3: 24,
+  cs4: 32,
+  cs5: 40,
+  cs6: 48,
+  cs7: 56,
+  df: 0,
+  be: 0,
+  lephb: 1,
+  af11: 10,
+  af12: 12,
+  af13: 14,
+  af21: 18,
+  af22: 20,
+  af23: 22,
+  af31: 26,
+  af32: 28,
+  af33: 30,
+  af41: 34,
+  af42: 36,
+  af43: 38,
+  va: 44,
+  ef: 46,
 };
 
 export const types = {
   ipv4_addr: { name: "ipv4_addr", bytes: 4, perLine: 2, parse: parseIpv4, format: formatIpv4 },
   inet_service: { name: "inet_service", bytes: 2, perLine: 5, parse: parsePort, format: String },
   inet_proto: {
-    name: "inet_proto", bytes: 1, perLine: 5, parse: (t: string) => parseProtocol(t), format: formatProtocol,
+    name: "inet_proto",
+    bytes: 1,
+    perLine: 5,
+    parse: (t: string) => parseProtocol(t),
+    format: formatProtocol,
   },
   mark: {
-    name: "mark", bytes: 4, perLine: 5, parse: parseNumber, format: (v: number) => `0x${(v >>> 0).toString(16).padStart(8, "0")}`,
+    name: "mark",
+    bytes: 4,
+    perLine: 5,
+    parse: parseNumber,
+    format: (v: number) => `0x${(v >>> 0).toString(16).padStart(8, "0")}`,
   },
   integer: integer("integer", 4),
   integer2: integer("integer", 2),
@@ -73,7 +130,9 @@ export const types = {
   ifname: { name: "ifname", bytes: 16, perLine: 1, names: true, parse: () => 0, format: String },
   iface_index: { name: "iface_index", bytes: 4, perLine: 1, names: true, parse: () => 0, format: String },
   ether_addr: {
-    name: "ether_addr", bytes: 6, perLine: 1,
+    name: "ether_addr",
+    bytes: 6,
+    perLine: 1,
     parse: (t: string) => {
       const m = parseMac(t);
       return m === null ? null : m.reduce((a, b) => a * 256 + b, 0);
@@ -85,9 +144,20 @@ export const types = {
     },
   },
   ct_state: named("ct_state", 4, { invalid: 1, established: 2, related: 4, new: 8, untracked: 256 }, true),
-  ct_status: named("ct_status", 4, {
-    expected: 1, "seen-reply": 2, assured: 4, confirmed: 8, snat: 16, dnat: 32, dying: 512,
-  }, true),
+  ct_status: named(
+    "ct_status",
+    4,
+    {
+      expected: 1,
+      "seen-reply": 2,
+      assured: 4,
+      confirmed: 8,
+      snat: 16,
+      dnat: 32,
+      dying: 512,
+    },
+    true,
+  ),
   ct_dir: named("ct_dir", 1, { original: 0, reply: 1 }),
   icmp_type: named("icmp_type", 1, icmpTypes),
   icmp_code: named("icmp_code", 1, icmpCodes),
@@ -95,14 +165,26 @@ export const types = {
   dscp: named("dscp", 1, dscpNames, false, 2),
   ecn: named("ecn", 1, { "not-ect": 0, ect1: 1, ect0: 2, ce: 3 }),
   fib_addrtype: named("fib_addrtype", 4, {
-    unspec: 0, unicast: 1, local: 2, broadcast: 3, anycast: 4, multicast: 5, blackhole: 6, unreachable: 7, prohibit: 8,
+    unspec: 0,
+    unicast: 1,
+    local: 2,
+    broadcast: 3,
+    anycast: 4,
+    multicast: 5,
+    blackhole: 6,
+    unreachable: 7,
+    prohibit: 8,
   }),
   pkt_type: named("pkt_type", 1, { unicast: 0, host: 0, broadcast: 1, multicast: 2, other: 3 }),
   nf_proto: named("nf_proto", 1, { ipv4: 2, ipv6: 10 }),
   ether_type: named("ether_type", 2, { ip: 0x0800, arp: 0x0806, ip6: 0x86dd }),
   boolean: named("boolean", 1, { missing: 0, exists: 1 }),
   time: {
-    name: "time", bytes: 8, perLine: 1, parse: parseTime, format: formatTime,
+    name: "time",
+    bytes: 8,
+    perLine: 1,
+    parse: parseTime,
+    format: formatTime,
   },
 } satisfies Record<string, DataType>;
 
@@ -116,7 +198,12 @@ function parseTime(t: string): number | null {
 
 function formatTime(v: number): string {
   let out = "";
-  for (const [unit, size] of [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]] as const) {
+  for (const [unit, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["m", 60],
+    ["s", 1],
+  ] as const) {
     const n = Math.floor(v / size);
     v -= n * size;
     if (n > 0) out += `${n}${unit}`;

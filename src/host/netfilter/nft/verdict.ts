@@ -55,7 +55,10 @@ export interface NamedVerdict {
 }
 
 const plain: Readonly<Record<string, Code>> = {
-  accept: Code.Accept, drop: Code.Drop, continue: Code.Continue, return: Code.Return,
+  accept: Code.Accept,
+  drop: Code.Drop,
+  continue: Code.Continue,
+  return: Code.Return,
 };
 
 export function isVerdict(word: string): boolean {
@@ -69,7 +72,13 @@ export function parseVerdict(r: Reader): { value: NamedVerdict; text: string } {
   if (t.text !== "jump" && t.text !== "goto") r.fail(t, `expected a verdict, got ${show(t)}`);
   const to = r.word("the name of a chain");
   return {
-    value: { code: t.text === "jump" ? Code.Jump : Code.Goto, to: to.text, chain: null, line: to.line, column: to.column },
+    value: {
+      code: t.text === "jump" ? Code.Jump : Code.Goto,
+      to: to.text,
+      chain: null,
+      line: to.line,
+      column: to.column,
+    },
     text: `${t.text} ${to.text}`,
   };
 }

@@ -141,18 +141,21 @@ const connbytes: MatchMaker = (place) => {
         }
         case "--connbytes-mode":
           mode = o.plain().value("packets, bytes or avgpkt");
-          if (!["packets", "bytes", "avgpkt"].includes(mode)) o.fail(`--connbytes-mode: '${mode}' is none of packets, bytes, avgpkt`);
+          if (!["packets", "bytes", "avgpkt"].includes(mode))
+            o.fail(`--connbytes-mode: '${mode}' is none of packets, bytes, avgpkt`);
           return true;
         case "--connbytes-dir":
           dir = o.plain().value("original, reply or both");
-          if (!["original", "reply", "both"].includes(dir)) o.fail(`--connbytes-dir: '${dir}' is none of original, reply, both`);
+          if (!["original", "reply", "both"].includes(dir))
+            o.fail(`--connbytes-dir: '${dir}' is none of original, reply, both`);
           return true;
         default:
           return false;
       }
     },
     finish(fail): Match {
-      if (min < 0 || mode === "" || dir === "") fail("match 'connbytes' needs --connbytes, --connbytes-mode and --connbytes-dir");
+      if (min < 0 || mode === "" || dir === "")
+        fail("match 'connbytes' needs --connbytes, --connbytes-mode and --connbytes-dir");
       const sum = (frame: number, what: 0 | 1): number =>
         (dir === "reply" ? 0 : t.counter(frame, 0, what)) + (dir === "original" ? 0 : t.counter(frame, 1, what));
       const range = max === Number.MAX_SAFE_INTEGER ? String(min) : `${min}:${max}`;
@@ -163,7 +166,8 @@ const connbytes: MatchMaker = (place) => {
           if (c.field(Pkt.Ct) === 0) return false;
           const packets = mode === "bytes" ? 0 : sum(c.frame, 0);
           const bytes = mode === "packets" ? 0 : sum(c.frame, 1);
-          const v = mode === "packets" ? packets : mode === "bytes" ? bytes : packets === 0 ? 0 : Math.floor(bytes / packets);
+          const v =
+            mode === "packets" ? packets : mode === "bytes" ? bytes : packets === 0 ? 0 : Math.floor(bytes / packets);
           return (v >= min && v <= max) !== inverted;
         },
       };

@@ -14,15 +14,23 @@ import { portRange } from "./protocol.ts";
 
 /** XT_CONNTRACK_STATE_*, in the order that they are printed. */
 const states: readonly (readonly [string, number])[] = [
-  ["INVALID", 1], ["NEW", 1 << 3], ["RELATED", 1 << 2], ["ESTABLISHED", 1 << 1], ["UNTRACKED", 1 << 8],
-  ["SNAT", 1 << 6], ["DNAT", 1 << 7],
+  ["INVALID", 1],
+  ["NEW", 1 << 3],
+  ["RELATED", 1 << 2],
+  ["ESTABLISHED", 1 << 1],
+  ["UNTRACKED", 1 << 8],
+  ["SNAT", 1 << 6],
+  ["DNAT", 1 << 7],
 ];
 const stateSnat = 1 << 6;
 const stateDnat = 1 << 7;
 /** IPS_*, in the order that they are printed. */
 const statuses: readonly (readonly [string, number])[] = [
-  ["EXPECTED", CtStatus.Expected], ["SEEN_REPLY", CtStatus.SeenReply], ["ASSURED", CtStatus.Assured],
-  ["CONFIRMED", CtStatus.Confirmed], ["NONE", 0],
+  ["EXPECTED", CtStatus.Expected],
+  ["SEEN_REPLY", CtStatus.SeenReply],
+  ["ASSURED", CtStatus.Assured],
+  ["CONFIRMED", CtStatus.Confirmed],
+  ["NONE", 0],
 ];
 const IP_CT_UNTRACKED = 7;
 
@@ -70,9 +78,7 @@ const ports: Readonly<Record<string, (t: Tracking, frame: number) => number>> = 
   ctrepldstport: (t, f) => t.tupleDport(f, 1),
 };
 /** The order that iptables prints options in. */
-const order = [
-  "ctstate", "ctproto", ...Object.keys(addresses), ...Object.keys(ports), "ctstatus", "ctexpire", "ctdir",
-];
+const order = ["ctstate", "ctproto", ...Object.keys(addresses), ...Object.keys(ports), "ctstatus", "ctexpire", "ctdir"];
 
 function withinRange(min: number, max: number): string {
   return min === max ? String(min) : `${min}:${max}`;

@@ -8,8 +8,18 @@ import type { MatchMaker } from "../matches.ts";
 
 /** RTN_* by number. */
 const typeNames = [
-  "UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT", "THROW",
-  "NAT", "XRESOLVE",
+  "UNSPEC",
+  "UNICAST",
+  "LOCAL",
+  "BROADCAST",
+  "ANYCAST",
+  "MULTICAST",
+  "BLACKHOLE",
+  "UNREACHABLE",
+  "PROHIBIT",
+  "THROW",
+  "NAT",
+  "XRESOLVE",
 ];
 
 function parseTypes(o: Option): number {

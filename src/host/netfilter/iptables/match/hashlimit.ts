@@ -161,7 +161,10 @@ const hashlimit: MatchMaker = (place) => {
           }
           const b = buckets();
           const now = Math.floor(clock.now / NS_PER_JIFFY);
-          const e = b.entry(ports && !hasPorts ? `${(c.src & bits.src) >>> 0} ${(c.dst & bits.dst) >>> 0} 0 0` : keyOf(c), now);
+          const e = b.entry(
+            ports && !hasPorts ? `${(c.src & bits.src) >>> 0} ${(c.dst & bits.dst) >>> 0} 0 0` : keyOf(c),
+            now,
+          );
           if (e === null) {
             c.hotdrop = true;
             return false;

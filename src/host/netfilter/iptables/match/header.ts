@@ -24,7 +24,11 @@ const multiport: MatchMaker = (place, fail) => {
   return {
     option(o: Option) {
       const names: Record<string, string> = {
-        "--sports": "sports", "--source-ports": "sports", "--dports": "dports", "--destination-ports": "dports", "--ports": "ports",
+        "--sports": "sports",
+        "--source-ports": "sports",
+        "--dports": "dports",
+        "--destination-ports": "dports",
+        "--ports": "ports",
       };
       const name = names[o.name];
       if (name === undefined || which !== "") return false;
@@ -60,7 +64,8 @@ const multiport: MatchMaker = (place, fail) => {
           for (let i = 0; i < from.length; i++) {
             const a = from[i]!;
             const b = to[i]!;
-            if ((source && c.sport >= a && c.sport <= b) || (destination && c.dport >= a && c.dport <= b)) return !inverted;
+            if ((source && c.sport >= a && c.sport <= b) || (destination && c.dport >= a && c.dport <= b))
+              return !inverted;
           }
           return inverted;
         },
@@ -165,7 +170,11 @@ const ttl: MatchMaker = () => {
 };
 
 const tosNames: Readonly<Record<string, number>> = {
-  "minimize-delay": 0x10, "maximize-throughput": 0x08, "maximize-reliability": 0x04, "minimize-cost": 0x02, "normal-service": 0,
+  "minimize-delay": 0x10,
+  "maximize-throughput": 0x08,
+  "maximize-reliability": 0x04,
+  "minimize-cost": 0x02,
+  "normal-service": 0,
 };
 
 /** A name (the mask is 0x3f then), or `value[/mask]`. */
@@ -199,8 +208,28 @@ const tos: MatchMaker = () => {
 };
 
 const dscpClasses: Readonly<Record<string, number>> = {
-  CS0: 0, CS1: 8, CS2: 16, CS3: 24, CS4: 32, CS5: 40, CS6: 48, CS7: 56, BE: 0, AF11: 10, AF12: 12, AF13: 14, AF21: 18,
-  AF22: 20, AF23: 22, AF31: 26, AF32: 28, AF33: 30, AF41: 34, AF42: 36, AF43: 38, EF: 46,
+  CS0: 0,
+  CS1: 8,
+  CS2: 16,
+  CS3: 24,
+  CS4: 32,
+  CS5: 40,
+  CS6: 48,
+  CS7: 56,
+  BE: 0,
+  AF11: 10,
+  AF12: 12,
+  AF13: 14,
+  AF21: 18,
+  AF22: 20,
+  AF23: 22,
+  AF31: 26,
+  AF32: 28,
+  AF33: 30,
+  AF41: 34,
+  AF42: 36,
+  AF43: 38,
+  EF: 46,
 };
 
 export function dscpClass(o: Option): number {
@@ -249,7 +278,8 @@ const ecn: MatchMaker = (place) => {
     },
     finish(missing): Match {
       if (ect < 0 && ece === 0 && cwr === 0) missing("match 'ecn' needs --ecn-tcp-ece, --ecn-tcp-cwr or --ecn-ip-ect");
-      if ((ece !== 0 || cwr !== 0) && (place.proto !== 6 || place.protoInverted)) missing("match 'ecn': TCP flags need -p tcp");
+      if ((ece !== 0 || cwr !== 0) && (place.proto !== 6 || place.protoInverted))
+        missing("match 'ecn': TCP flags need -p tcp");
       let text = "-m ecn";
       if (ece !== 0) text += `${not(ece === 2)} --ecn-tcp-ece`;
       if (cwr !== 0) text += `${not(cwr === 2)} --ecn-tcp-cwr`;
@@ -277,7 +307,7 @@ function mssOf(place: Place, l4: number, l4Len: number): number {
   const optLen = (u8[l4 + 12]! >> 4) * 4 - 20;
   if (optLen < 0 || l4Len < 20 + optLen) return -2;
   const at = l4 + 20;
-  for (let i = 0; i < optLen; ) {
+  for (let i = 0; i < optLen;) {
     const kind = u8[at + i]!;
     if (kind === 2 && optLen - i >= 4 && u8[at + i + 1] === 4) return (u8[at + i + 2]! << 8) | u8[at + i + 3]!;
     if (kind < 2) i++;
@@ -312,4 +342,13 @@ const tcpmss: MatchMaker = (place, fail) => {
   };
 };
 
-export const headerMatches: Readonly<Record<string, MatchMaker>> = { multiport, iprange, length, ttl, tos, dscp, ecn, tcpmss };
+export const headerMatches: Readonly<Record<string, MatchMaker>> = {
+  multiport,
+  iprange,
+  length,
+  ttl,
+  tos,
+  dscp,
+  ecn,
+  tcpmss,
+};

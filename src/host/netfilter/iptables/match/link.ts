@@ -45,7 +45,9 @@ const mac: MatchMaker = (place) => {
 };
 
 const pktTypes: Readonly<Record<string, PktType>> = {
-  unicast: PktType.Host, broadcast: PktType.Broadcast, multicast: PktType.Multicast,
+  unicast: PktType.Host,
+  broadcast: PktType.Broadcast,
+  multicast: PktType.Multicast,
 };
 
 const pkttype: MatchMaker = () => {
@@ -93,7 +95,8 @@ const physdev: MatchMaker = (place) => {
       if (Object.values(asked).every((a) => a === 0)) fail("match 'physdev' needs at least one option");
       let text = "-m physdev";
       for (const [name, a] of Object.entries(asked)) {
-        if (a !== 0) text += `${a === 2 ? " !" : ""} --physdev-${name}${Object.hasOwn(names, name) ? ` ${names[name]}` : ""}`;
+        if (a !== 0)
+          text += `${a === 2 ? " !" : ""} --physdev-${name}${Object.hasOwn(names, name) ? ` ${names[name]}` : ""}`;
       }
       const same = (pattern: string, name: string): boolean =>
         pattern.endsWith("+") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
@@ -109,11 +112,13 @@ const physdev: MatchMaker = (place) => {
           const physIn = c.field(Pkt.PhysIn);
           const physOut = c.field(Pkt.PhysOut);
           // never met a bridge: everything asked must be asked with `!`
-          if (physIn === 0 && physOut === 0) return bridged !== 1 && isIn !== 1 && isOut !== 1 && inn !== 1 && out !== 1;
+          if (physIn === 0 && physOut === 0)
+            return bridged !== 1 && isIn !== 1 && isOut !== 1 && inn !== 1 && out !== 1;
           if (bridged !== 0 && (physOut !== 0) !== (bridged === 1)) return false;
           if (isIn !== 0 && (physIn !== 0) !== (isIn === 1)) return false;
           if (isOut !== 0 && (physOut !== 0) !== (isOut === 1)) return false;
-          if (inn !== 0 && physIn !== 0 && same(names["in"]!, byIndex[physIn]?.name ?? "") !== (inn === 1)) return false;
+          if (inn !== 0 && physIn !== 0 && same(names["in"]!, byIndex[physIn]?.name ?? "") !== (inn === 1))
+            return false;
           if (out === 0 || physOut === 0) return true;
           return same(names["out"]!, byIndex[physOut]?.name ?? "") === (out === 1);
         },
@@ -132,8 +137,11 @@ const rpfilter: MatchMaker = (place) => {
       return true;
     },
     finish(fail): Match {
-      if (place.table !== "raw" && place.table !== "mangle") fail("match 'rpfilter' is only valid in the raw and mangle tables");
-      const text = `-m rpfilter${Object.entries(flags).map(([n, on]) => (on ? ` --${n}` : "")).join("")}`;
+      if (place.table !== "raw" && place.table !== "mangle")
+        fail("match 'rpfilter' is only valid in the raw and mangle tables");
+      const text = `-m rpfilter${Object.entries(flags)
+        .map(([n, on]) => (on ? ` --${n}` : ""))
+        .join("")}`;
       const flow = new Flow();
       const result = new Result();
       const { fib } = place.host;

@@ -31,7 +31,8 @@ function parseTests(text: string, o: Option): Test[] {
     skip();
     const m = /^(0[xX][0-9a-fA-F]+|\d+)/.exec(text.slice(at));
     const n = m === null ? null : parseNumber(m[0]);
-    if (m === null || n === null || n > 0xffffffff) o.fail(`--u32: expected a number at character ${at + 1} of '${text}'`);
+    if (m === null || n === null || n > 0xffffffff)
+      o.fail(`--u32: expected a number at character ${at + 1} of '${text}'`);
     at += m[0].length;
     skip();
     return n;
@@ -59,7 +60,8 @@ function parseTests(text: string, o: Option): Test[] {
       if (text[at] !== ",") break;
       at++;
     }
-    if (steps.length >= mostParts || min.length >= mostParts) o.fail("--u32: at most 10 operators and 10 values a test");
+    if (steps.length >= mostParts || min.length >= mostParts)
+      o.fail("--u32: at most 10 operators and 10 values a test");
     tests.push({ start, steps, min, max });
     if (at >= text.length) break;
     if (!text.startsWith("&&", at)) o.fail(`--u32: expected '&&' at character ${at + 1} of '${text}'`);
@@ -128,7 +130,7 @@ const longestPattern = 128;
 function parseHexString(text: string, o: Option): number[] {
   const bytes: number[] = [];
   let inHex = false;
-  for (let i = 0; i < text.length; ) {
+  for (let i = 0; i < text.length;) {
     const ch = text[i]!;
     if (ch === "|") {
       inHex = !inHex;
@@ -154,7 +156,7 @@ function parseHexString(text: string, o: Option): number[] {
 
 function formatPattern(bytes: readonly number[]): string {
   const printable = bytes.every((b) => b >= 0x20 && b < 0x7f);
-  if (!printable || (bytes.length > 1 && bytes.at(-1) === 0x5c)) {
+  if (!printable || bytes.at(-1) === 0x5c) {
     return `--hex-string "|${bytes.map((b) => b.toString(16).padStart(2, "0")).join("")}|"`;
   }
   return `--string "${String.fromCharCode(...bytes).replace(/["\\]/g, "\\$&")}"`;
@@ -179,7 +181,8 @@ const string: MatchMaker = (place) => {
           const text = o.value("a pattern");
           pattern = o.name === "--string" ? Array.from(text, (ch) => ch.charCodeAt(0) & 255) : parseHexString(text, o);
           // hex strings without bars are patterns that are printed as they are
-          if (pattern.length === 0 || pattern.length > longestPattern) o.fail(`${o.name}: a pattern has 1 to 128 bytes`);
+          if (pattern.length === 0 || pattern.length > longestPattern)
+            o.fail(`${o.name}: a pattern has 1 to 128 bytes`);
           return true;
         }
         case "--algo":

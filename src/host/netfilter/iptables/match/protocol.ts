@@ -50,6 +50,11 @@ function checkProtocol(place: Place, name: string, proto: number, fail: (message
   if (place.proto !== proto || place.protoInverted) fail(`match '${name}' needs -p ${name}`);
 }
 
+/** iptables-nft turns a refused range from 0 on into what is above it. */
+function turned(r: PortRange): PortRange {
+  return r.inverted && r.min === 0 && r.max !== 0 ? { min: r.max + 1, max: 65535, inverted: false } : r;
+}
+
 /** Reads `--sport` and `--dport` of tcp and udp. */
 class Ports {
   source = anyPort;
@@ -64,6 +69,11 @@ class Ports {
     if (isSource) this.source = r;
     else this.destination = r;
     return true;
+  }
+
+  turn(): void {
+    this.source = turned(this.source);
+    this.destination = turned(this.destination);
   }
 
   get text(): string {
@@ -94,7 +104,7 @@ function hasOption(place: Place, c: Context, kind: number, length: number): bool
   if (c.l4Len < 20 + length) return null;
   const u8 = place.host.world.core.u8;
   const at = c.l4 + 20;
-  for (let i = 0; i < length; ) {
+  for (let i = 0; i < length;) {
     const k = u8[at + i]!;
     if (k === kind) return true;
     if (k < 2) i++;
@@ -137,9 +147,11 @@ const tcp: MatchMaker = (place, fail) => {
       return true;
     },
     finish(): Match {
+      if (place.backend === "nft" && option === 0) ports.turn();
       let text = `-m tcp${ports.text}`;
       if (option !== 0) text += `${optionInverted ? " !" : ""} --tcp-option ${option}`;
-      if (mask !== 0 || flagsInverted) text += `${flagsInverted ? " !" : ""} --tcp-flags ${formatFlags(mask)} ${formatFlags(value)}`;
+      if (mask !== 0 || flagsInverted)
+        text += `${flagsInverted ? " !" : ""} --tcp-flags ${formatFlags(mask)} ${formatFlags(value)}`;
       const { source, destination } = ports;
       const u8 = place.host.world.core.u8;
       const plain = isAny(source) && isAny(destination) && mask === 0 && value === 0 && !flagsInverted;
@@ -190,6 +202,7 @@ const udp: MatchMaker = (place, fail) => {
   return {
     option: (o) => ports.option(o),
     finish(): Match {
+      if (place.backend === "nft") ports.turn();
       const text = `-m udp${ports.text}`;
       const { source, destination } = ports;
       if (place.backend === "nft" && !(isAny(source) && isAny(destination))) {
@@ -217,17 +230,45 @@ const udp: MatchMaker = (place, fail) => {
 
 /** Names of types and codes as `iptables -p icmp -h` lists them; a code of -1 stands for all. */
 const icmpNames: Readonly<Record<string, readonly [number, number]>> = {
-  any: [255, -1], "echo-reply": [0, -1], pong: [0, -1], "destination-unreachable": [3, -1],
-  "network-unreachable": [3, 0], "host-unreachable": [3, 1], "protocol-unreachable": [3, 2], "port-unreachable": [3, 3],
-  "fragmentation-needed": [3, 4], "source-route-failed": [3, 5], "network-unknown": [3, 6], "host-unknown": [3, 7],
-  "network-prohibited": [3, 9], "host-prohibited": [3, 10], "tos-network-unreachable": [3, 11],
-  "tos-host-unreachable": [3, 12], "communication-prohibited": [3, 13], "host-precedence-violation": [3, 14],
-  "precedence-cutoff": [3, 15], "source-quench": [4, -1], redirect: [5, -1], "network-redirect": [5, 0],
-  "host-redirect": [5, 1], "tos-network-redirect": [5, 2], "tos-host-redirect": [5, 3], "echo-request": [8, -1],
-  ping: [8, -1], "router-advertisement": [9, -1], "router-solicitation": [10, -1], "time-exceeded": [11, -1],
-  "ttl-exceeded": [11, -1], "ttl-zero-during-transit": [11, 0], "ttl-zero-during-reassembly": [11, 1],
-  "parameter-problem": [12, -1], "ip-header-bad": [12, 0], "required-option-missing": [12, 1],
-  "timestamp-request": [13, -1], "timestamp-reply": [14, -1], "address-mask-request": [17, -1],
+  any: [255, -1],
+  "echo-reply": [0, -1],
+  pong: [0, -1],
+  "destination-unreachable": [3, -1],
+  "network-unreachable": [3, 0],
+  "host-unreachable": [3, 1],
+  "protocol-unreachable": [3, 2],
+  "port-unreachable": [3, 3],
+  "fragmentation-needed": [3, 4],
+  "source-route-failed": [3, 5],
+  "network-unknown": [3, 6],
+  "host-unknown": [3, 7],
+  "network-prohibited": [3, 9],
+  "host-prohibited": [3, 10],
+  "tos-network-unreachable": [3, 11],
+  "tos-host-unreachable": [3, 12],
+  "communication-prohibited": [3, 13],
+  "host-precedence-violation": [3, 14],
+  "precedence-cutoff": [3, 15],
+  "source-quench": [4, -1],
+  redirect: [5, -1],
+  "network-redirect": [5, 0],
+  "host-redirect": [5, 1],
+  "tos-network-redirect": [5, 2],
+  "tos-host-redirect": [5, 3],
+  "echo-request": [8, -1],
+  ping: [8, -1],
+  "router-advertisement": [9, -1],
+  "router-solicitation": [10, -1],
+  "time-exceeded": [11, -1],
+  "ttl-exceeded": [11, -1],
+  "ttl-zero-during-transit": [11, 0],
+  "ttl-zero-during-reassembly": [11, 1],
+  "parameter-problem": [12, -1],
+  "ip-header-bad": [12, 0],
+  "required-option-missing": [12, 1],
+  "timestamp-request": [13, -1],
+  "timestamp-reply": [14, -1],
+  "address-mask-request": [17, -1],
   "address-mask-reply": [18, -1],
 };
 
@@ -242,7 +283,10 @@ function parseIcmp(text: string, o: Option): readonly [number, number] {
     o.fail(`unknown ICMP type '${text}'`);
   }
   const [type, code] = text.split("/");
-  return [o.numberOf(type!, 0, 255, "an ICMP type"), code === undefined ? -1 : o.numberOf(code, 0, 255, "an ICMP code")];
+  return [
+    o.numberOf(type!, 0, 255, "an ICMP type"),
+    code === undefined ? -1 : o.numberOf(code, 0, 255, "an ICMP code"),
+  ];
 }
 
 const icmp: MatchMaker = (place, fail) => {

@@ -8,7 +8,10 @@ export const HZ = 250;
 export const NS_PER_JIFFY = 1_000_000_000 / HZ;
 
 const units: readonly (readonly [name: string, seconds: number])[] = [
-  ["day", 86400], ["hour", 3600], ["min", 60], ["sec", 1],
+  ["day", 86400],
+  ["hour", 3600],
+  ["min", 60],
+  ["sec", 1],
 ];
 const longUnits = ["second", "minute", "hour", "day"];
 const unitSeconds: Readonly<Record<string, number>> = { second: 1, minute: 60, hour: 3600, day: 86400 };
@@ -19,7 +22,8 @@ export function readRate(o: Option, scale: number): number {
   const m = /^(\d+)(?:\/([a-z]+))?$/i.exec(text);
   const unit = m === null ? undefined : longUnits.find((u) => u.startsWith((m[2] ?? "second").toLowerCase()));
   const r = m === null ? 0 : Number(m[1]);
-  if (m === null || unit === undefined || r === 0) o.fail(`${o.name}: '${text}' is no rate, expected such as 10/minute`);
+  if (m === null || unit === undefined || r === 0)
+    o.fail(`${o.name}: '${text}' is no rate, expected such as 10/minute`);
   const v = Math.floor((scale * unitSeconds[unit]!) / r);
   if (v === 0) o.fail(`${o.name}: rate '${text}' is too fast`);
   return v;
@@ -40,8 +44,11 @@ const LIMIT_SCALE = 10000;
 /** xt_limit's credits a jiffy: the largest power of two with which a day does not overflow 32 bits. */
 const CREDITS_PER_JIFFY = 128;
 
+const U32 = 2 ** 32;
+
+/** user2credits, in 32 bits as the kernel's. */
 function userCredits(v: number): number {
-  if (v > 0xffffffff / (HZ * CREDITS_PER_JIFFY)) return Math.floor(v / LIMIT_SCALE) * HZ * CREDITS_PER_JIFFY;
+  if (v > 0xffffffff / (HZ * CREDITS_PER_JIFFY)) return (Math.floor(v / LIMIT_SCALE) * HZ * CREDITS_PER_JIFFY) % U32;
   return Math.floor((v * HZ * CREDITS_PER_JIFFY) / LIMIT_SCALE);
 }
 
@@ -65,7 +72,7 @@ const limit: MatchMaker = (place) => {
         return { text, test: tokenBucket(clock, cost, cost * burst) };
       }
       const cost = userCredits(average);
-      const cap = userCredits(average * burst) >>> 0;
+      const cap = userCredits((average * burst) % U32);
       if (cap < cost) fail("limit: rate and burst overflow, try lower ones");
       let credit = cap;
       let previous = Math.floor(clock.now / NS_PER_JIFFY);

@@ -33,7 +33,12 @@ const ttl: TargetMaker = (place, fail) => {
       return {
         text: `TTL ${how} ${value}`,
         run(c) {
-          const now = how === "--ttl-set" ? value : how === "--ttl-inc" ? Math.min(c.ttl + value, 255) : Math.max(c.ttl - value, 0);
+          const now =
+            how === "--ttl-set"
+              ? value
+              : how === "--ttl-inc"
+                ? Math.min(c.ttl + value, 255)
+                : Math.max(c.ttl - value, 0);
           if (now !== c.ttl) {
             x.mangleTtl(c.frame, now);
             c.read();
@@ -164,7 +169,12 @@ const tcpmss: TargetMaker = (place, fail) => {
 };
 
 const optionNames: Readonly<Record<string, number>> = {
-  mss: 2, wscale: 3, "sack-permitted": 4, sack: 5, timestamp: 8, md5: 19,
+  mss: 2,
+  wscale: 3,
+  "sack-permitted": 4,
+  sack: 5,
+  timestamp: 8,
+  md5: 19,
 };
 
 const tcpoptstrip: TargetMaker = (place, fail) => {
@@ -174,7 +184,11 @@ const tcpoptstrip: TargetMaker = (place, fail) => {
   return {
     option(o: Option) {
       if (o.name !== "--strip-options") return false;
-      const all = o.plain().value("options").split(",").map((w) => optionNames[w] ?? o.numberOf(w, 0, 255, "a TCP option"));
+      const all = o
+        .plain()
+        .value("options")
+        .split(",")
+        .map((w) => optionNames[w] ?? o.numberOf(w, 0, 255, "a TCP option"));
       kinds = [...new Set(all)].toSorted((a, b) => a - b);
       return true;
     },
@@ -194,5 +208,10 @@ const tcpoptstrip: TargetMaker = (place, fail) => {
 };
 
 export const mangleTargets: Readonly<Record<string, TargetMaker>> = {
-  TTL: ttl, TOS: tos, DSCP: dscp, ECN: ecn, TCPMSS: tcpmss, TCPOPTSTRIP: tcpoptstrip,
+  TTL: ttl,
+  TOS: tos,
+  DSCP: dscp,
+  ECN: ecn,
+  TCPMSS: tcpmss,
+  TCPOPTSTRIP: tcpoptstrip,
 };

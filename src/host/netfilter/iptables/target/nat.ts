@@ -22,7 +22,8 @@ function readPorts(text: string, r: Mutable<NatRange>, o: Option, withBase: bool
     if (p === null) o.fail(`invalid port or service '${t}'`);
     return p;
   };
-  if (m === null || (m[3] !== undefined && (!withBase || m[2] === undefined))) o.fail(`${o.name}: bad port range '${text}'`);
+  if (m === null || (m[3] !== undefined && (!withBase || m[2] === undefined)))
+    o.fail(`${o.name}: bad port range '${text}'`);
   r.minPort = port(m[1]!);
   r.maxPort = m[2] === undefined ? r.minPort : port(m[2]);
   if (r.maxPort < r.minPort) o.fail(`${o.name}: port range '${text}': the first port is above the last`);
@@ -73,7 +74,11 @@ function formatDestination(r: NatRange): string {
 
 /** The flags that all of them know; false when the option is another. */
 function readFlag(o: Option, r: Mutable<NatRange>, known: number): boolean {
-  const bit = { "--random": NatFlag.ProtoRandom, "--random-fully": NatFlag.ProtoRandomFully, "--persistent": NatFlag.Persistent }[o.name];
+  const bit = {
+    "--random": NatFlag.ProtoRandom,
+    "--random-fully": NatFlag.ProtoRandomFully,
+    "--persistent": NatFlag.Persistent,
+  }[o.name];
   if (bit === undefined || (bit & known) === 0) return false;
   o.plain();
   r.flags |= bit;

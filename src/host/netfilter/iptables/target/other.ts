@@ -200,5 +200,10 @@ const checksum: TargetMaker = (place, fail) => {
 };
 
 export const otherTargets: Readonly<Record<string, TargetMaker>> = {
-  TEE: tee, LOG: log, NFLOG: nflog, TRACE: trace, AUDIT: audit, CHECKSUM: checksum,
+  TEE: tee,
+  LOG: log,
+  NFLOG: nflog,
+  TRACE: trace,
+  AUDIT: audit,
+  CHECKSUM: checksum,
 };

@@ -24,7 +24,9 @@ const reject: TargetMaker = (place, fail) => {
     option(o: Option) {
       if (o.name !== "--reject-with") return false;
       const word = o.plain().value("a kind of rejection").toLowerCase();
-      const found: (typeof kinds)[number] | undefined = kinds.find(([name, alias]) => name.startsWith(word) || alias.startsWith(word));
+      const found: (typeof kinds)[number] | undefined = kinds.find(
+        ([name, alias]) => name.startsWith(word) || alias.startsWith(word),
+      );
       if (found === undefined) o.fail(`--reject-with: '${word}' is none of ${kinds.map(([n]) => n).join(", ")}`);
       kind = found;
       return true;
@@ -32,7 +34,8 @@ const reject: TargetMaker = (place, fail) => {
     finish(missing): Target {
       const [name, , code] = kind;
       const { host } = place;
-      if (code < 0 && (place.proto !== 6 || place.protoInverted)) missing("REJECT --reject-with tcp-reset needs -p tcp");
+      if (code < 0 && (place.proto !== 6 || place.protoInverted))
+        missing("REJECT --reject-with tcp-reset needs -p tcp");
       return {
         text: `REJECT --reject-with ${name}`,
         hooks: hookBit.input | hookBit.forward | hookBit.output,
