@@ -52,6 +52,8 @@ export class Namespace implements Owner {
   readonly byName = new Map<string, Interface>();
   readonly confAll: Conf;
   private readonly confs: Conf[] = [];
+  /** The routes of packets that wait for a neighbour's address. */
+  private readonly waiting = new Map<Frame, Route>();
   /** Packets dropped, by `Drop`. */
   readonly drops = new Float64Array(128);
 
@@ -197,9 +199,18 @@ export class Namespace implements Owner {
     return route.mtu !== 0 ? route.mtu : Math.min(route.dev!.mtu, 65535);
   }
 
+  waits(frame: Frame): void {
+    const { leaving } = this.output;
+    if (leaving !== null) this.waiting.set(frame, leaving);
+  }
+
   /** ipv4_link_failure: the neighbour never answered; host unreachable, and the packet is gone. */
   linkFailure(frame: Frame, dev: Interface | null): void {
     const { u32 } = this.world.core;
+    const route = this.waiting.get(frame);
+    this.waiting.delete(frame);
+    // its way was taken out of the tables meanwhile: there is no host left that could tell
+    if (route !== undefined && this.fib.tables.store.released.has(route)) return this.drop(frame, Drop.NeighFailed, dev);
     // a packet of our own would tell ourselves: its socket hears of it when sockets exist
     if ((u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Local) === 0) {
       u32[(frame + Pkt.Type) >> 2] = PktType.Host;

@@ -35,7 +35,7 @@ export class InetDevice {
   readonly groups = new Map<number, number>();
   /** Routes that no table made (broadcast, on-link by assumption), by kind. */
   routes: (Route | null)[] = [];
-  cachedAt = -1;
+  readonly cachedAt: number[] = [];
 
   constructor(
     readonly dev: Interface,

@@ -119,7 +119,7 @@ function internInfo(fib: Fib, spec: RouteSpec, ways: readonly { way: Way | null;
         source: fib.selectAddress(way!.dev, nh.gateway, spec.scope),
         sourceAt: fib.addressGeneration,
         routes: [],
-        cachedAt: -1,
+        cachedAt: [],
       })),
       dead: false,
       uses: 0,

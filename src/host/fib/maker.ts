@@ -14,8 +14,8 @@ const LOCAL_COPY = 64;
 const KINDS = 128;
 
 interface Cache {
-  routes: (Route | null)[];
-  cachedAt: number;
+  readonly routes: (Route | null)[];
+  readonly cachedAt: number[];
 }
 
 export class RouteMaker {
@@ -26,30 +26,31 @@ export class RouteMaker {
   /** The way out that the search found: forwarded, or sent from here by a unicast route. */
   unicast(res: Result, fromHere: boolean): Route {
     const nh = res.nexthop!;
-    const slots = this.slots(nh);
+    const cache = nh;
     const comesBack = fromHere && nh.dev!.kind === "loopback";
-    const kind = RouteType.Unicast | (comesBack ? LOCAL_COPY : 0);
+    const kind = RouteType.Unicast | (comesBack ? LOCAL_COPY : 0) | (fromHere ? 0 : INPUT);
     const flags = comesBack ? routeFlag.local : 0;
-    return slots[kind] ?? (slots[kind] = this.make(res.alias!, nh, RouteType.Unicast, flags, nh.dev));
+    const old = this.cached(cache, kind);
+    return old ?? this.keep(cache, kind, this.make(res.alias!, nh, RouteType.Unicast, flags, nh.dev));
   }
 
   /** For this host, by a route of type local (or broadcast) in a table. */
   local(res: Result): Route {
     const nh = res.nexthop!;
-    const slots = this.slots(nh);
+    const cache = nh;
     const kind = RouteType.Local | INPUT;
-    return slots[kind] ?? (slots[kind] = this.make(res.alias!, nh, RouteType.Local, routeFlag.local, this.loopback()));
+    const old = this.cached(cache, kind);
+    return old ?? this.keep(cache, kind, this.make(res.alias!, nh, RouteType.Local, routeFlag.local, this.loopback()));
   }
 
   /** Taken in as a broadcast or multicast: no table speaks of a next hop. */
   group(dev: Interface, type: RouteType.Broadcast | RouteType.Multicast, ours: boolean): Route {
-    const slots = this.slots(this.fib.inet(dev));
+    const cache = this.fib.inet(dev);
     const kind = type | INPUT | (ours ? LOCAL_COPY : 0);
     const flag = type === RouteType.Broadcast ? routeFlag.broadcast : routeFlag.multicast;
-    return (
-      slots[kind] ??
-      (slots[kind] = this.bare(type, this.loopback(), flag | (ours ? routeFlag.local : 0), 0, `dev ${dev.name}`))
-    );
+    const flags = flag | (ours ? routeFlag.local : 0);
+    const old = this.cached(cache, kind);
+    return old ?? this.keep(cache, kind, this.bare(type, this.loopback(), flags, 0, `dev ${dev.name}`));
   }
 
   /** Sent to a broadcast or multicast address; with `res`, by its gateway. */
@@ -57,29 +58,32 @@ export class RouteMaker {
     const flag = type === RouteType.Broadcast ? routeFlag.broadcast : routeFlag.multicast;
     const flags = flag | (ours ? routeFlag.local : 0);
     if (res !== null && res.nexthop !== null) {
-      const slots = this.slots(res.nexthop);
+      const cache = res.nexthop;
       const kind = type | (ours ? LOCAL_COPY : 0);
-      return slots[kind] ?? (slots[kind] = this.make(res.alias!, res.nexthop, type, flags, dev));
+      return this.cached(cache, kind) ?? this.keep(cache, kind, this.make(res.alias!, res.nexthop, type, flags, dev));
     }
-    const slots = this.slots(this.fib.inet(dev));
+    const cache = this.fib.inet(dev);
     const kind = type | NO_GATEWAY | (ours ? LOCAL_COPY : 0);
-    return slots[kind] ?? (slots[kind] = this.bare(type, dev, flags, this.sourceOn(dev), `dev ${dev.name}`));
+    const old = this.cached(cache, kind);
+    return old ?? this.keep(cache, kind, this.bare(type, dev, flags, this.sourceOn(dev), `dev ${dev.name}`));
   }
 
   /** No table knows it, but the device was given: it is taken to be on that link. */
   onLink(dev: Interface): Route {
-    const slots = this.slots(this.fib.inet(dev));
+    const cache = this.fib.inet(dev);
     const kind = RouteType.Unicast | NO_GATEWAY;
     const flags = dev.kind === "loopback" ? routeFlag.local : 0;
-    return slots[kind] ?? (slots[kind] = this.bare(RouteType.Unicast, dev, flags, this.sourceOn(dev), `dev ${dev.name}`));
+    const old = this.cached(cache, kind);
+    return old ?? this.keep(cache, kind, this.bare(RouteType.Unicast, dev, flags, this.sourceOn(dev), `dev ${dev.name}`));
   }
 
   /** To itself by 0.0.0.0 or 127.0.0.1, which no table was asked for. */
   toSelf(): Route {
     const lo = this.loopback()!;
-    const slots = this.slots(this.fib.inet(lo));
+    const cache = this.fib.inet(lo);
     const kind = RouteType.Local | NO_GATEWAY;
-    return slots[kind] ?? (slots[kind] = this.bare(RouteType.Local, lo, routeFlag.local, 0, "dev lo"));
+    const old = this.cached(cache, kind);
+    return old ?? this.keep(cache, kind, this.bare(RouteType.Local, lo, routeFlag.local, 0, "dev lo"));
   }
 
   /** What ip_error makes of a packet: `errno` says which answer. */
@@ -100,12 +104,21 @@ export class RouteMaker {
     return this.fib.selectAddress(dev, 0, Scope.Link);
   }
 
-  private slots(cache: Cache): (Route | null)[] {
-    if (cache.cachedAt !== this.fib.generation) {
-      cache.cachedAt = this.fib.generation;
-      cache.routes = Array.from({ length: KINDS }, () => null);
+  /** The one of this kind, if it was made since the tables last changed. */
+  private cached(cache: Cache, kind: number): Route | null {
+    return cache.cachedAt[kind] === this.fib.generation ? cache.routes[kind]! : null;
+  }
+
+  private keep(cache: Cache, kind: number, route: Route): Route {
+    if (cache.routes.length === 0) {
+      for (let i = 0; i < KINDS; i++) {
+        cache.routes.push(null);
+        cache.cachedAt.push(-1);
+      }
     }
-    return cache.routes;
+    cache.cachedAt[kind] = this.fib.generation;
+    cache.routes[kind] = route;
+    return route;
   }
 
   private make(alias: Alias, nh: Nexthop, type: RouteType, flags: number, dev: Interface | null): Route {

@@ -120,9 +120,9 @@ export interface Nexthop {
   /** The address that its packets are sent from, found when the addresses last changed (nh_saddr, nh_saddr_genid). */
   source: number;
   sourceAt: number;
-  /** What packets get, by kind; emptied when `cachedAt` is not the present generation. */
-  routes: (Route | null)[];
-  cachedAt: number;
+  /** What packets get, by kind, and the generation that each was made in: good while that is the present one. */
+  readonly routes: (Route | null)[];
+  readonly cachedAt: number[];
 }
 
 /** What routes to many prefixes share (struct fib_info). */

@@ -2,11 +2,13 @@
 // a full BGP table costs no object per prefix.
 
 import type { Core } from "../../core/core.ts";
-import { type Alias, FibError, type Info, type Leaf, errno } from "./route.ts";
+import { type Alias, FibError, type Info, type Leaf, type Route, errno } from "./route.ts";
 
 /** Interned route descriptions, shared by all tables of a namespace (Linux's fib_info hash). */
 export class Store {
   readonly infos = new Map<string, Info>();
+  /** What packets still have of ways that no table has any more: it leads nowhere (dst_dev_put). */
+  readonly released = new WeakSet<Route>();
   private readonly aliases = new Map<string, Alias>();
   private nextInfo = 1;
   private nextAlias = 1;
@@ -40,6 +42,7 @@ export class Store {
 
   private forget(info: Info): void {
     if (--info.uses > 0) return;
+    for (const nh of info.nexthops) for (const route of nh.routes) if (route !== null) this.released.add(route);
     if (this.infos.get(info.key) === info) this.infos.delete(info.key);
   }
 

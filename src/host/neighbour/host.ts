@@ -31,6 +31,8 @@ export interface NeighbourHost extends Owner {
   readonly byName: ReadonlyMap<string, Interface>;
   readonly confAll: Conf;
   conf(dev: Interface): Conf;
+  /** The packet begins to wait for its neighbour's address. */
+  waits?(frame: Frame): void;
   /** ipv4_link_failure: nobody answered for this packet; takes it. `Data` at its IP header. */
   linkFailure(frame: Frame, dev: Interface | null): void;
   /** Something was lost that never was a packet. */

@@ -385,6 +385,7 @@ export class Neighbours {
     const size = truesize(u32[(frame + Pkt.Len) >> 2]!);
     const limit = n.table.conf.unres_qlen_bytes;
     while (n.first !== 0 && n.queuedBytes + size > limit) this.ns.drop(this.dequeue(n), Drop.NeighQueueFull, n.dev);
+    this.ns.waits?.(frame);
     u32[(frame + Pkt.Next) >> 2] = 0;
     if (n.last !== 0) u32[(n.last + Pkt.Next) >> 2] = frame;
     else n.first = frame;

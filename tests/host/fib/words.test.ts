@@ -68,7 +68,7 @@ function aliasOf(r: RouteSpec): Alias {
       id: 1, key: "", table: r.table, type: r.type, scope: r.scope, protocol: r.protocol, source: r.source,
       metric: r.metric, metrics: r.metrics, mtu: 0, mtuLocked: false, advmss: 0, dead: false, uses: 1,
       nexthops: r.nexthops.map((nh) => ({
-        ...nh, dev: { name: nh.dev! } as never, scope: Scope.Link, dead: false, upperBound: 0, routes: [], cachedAt: -1,
+        ...nh, dev: { name: nh.dev! } as never, scope: Scope.Link, dead: false, upperBound: 0, routes: [], cachedAt: [],
         source: 0, sourceAt: -1,
       })),
     },
