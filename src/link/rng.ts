@@ -7,6 +7,8 @@ export class Rng {
 
   constructor(seed: number) {
     this.generator = xoroshiro128plus(seed);
+    // the first outputs hold the bits of a small seed almost as they are
+    for (let i = 0; i < 32; i++) this.generator.next();
   }
 
   /** 32 bits, unsigned. */
