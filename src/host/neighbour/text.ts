@@ -99,10 +99,10 @@ export class NeighbourText {
     return "";
   }
 
-  /** Packets that waited are told to their senders, then it goes. */
+  /** Packets that waited are told to their senders, then it goes, unless one of those messages began to ask anew by it. */
   private discard(n: Neighbour): void {
     this.table.update(n, 0, Nud.Failed, true, true);
-    this.table.remove(n);
+    if (n.state === Nud.Failed) this.table.remove(n);
   }
 
   /** Permanent entries and those without ARP stay unless `nud` names them. */
