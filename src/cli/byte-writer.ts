@@ -9,6 +9,11 @@ export function literal(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
+/** Text out of a capture as a terminal may see it: no control characters. */
+export function printable(s: string): string {
+  return s.replace(/\p{Cc}/gu, ".");
+}
+
 /** Appends; the caller takes `bytes.subarray(0, at)` and sets `at` to 0. */
 export class ByteWriter {
   bytes: Uint8Array;

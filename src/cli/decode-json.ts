@@ -5,6 +5,7 @@ import type { Dissection } from "../core/dissect.ts";
 import { HttpSpan } from "../../assembly/wire/httptypes.ts";
 import { DnsMessage } from "./decode-dns.ts";
 import { Payload } from "./decode-payload.ts";
+import { Streams } from "./decode-streams.ts";
 import { type ByteWriter, literal } from "./byte-writer.ts";
 
 const key = (name: string): Uint8Array => literal(`,"${name}":`);
@@ -49,6 +50,8 @@ const COMMA = 44;
 const COLON = 58;
 const CLOSE = 93;
 const OPEN = 91;
+/** Bytes of a reassembled message that are looked at. */
+const MOST_HEAD = 65536 + 1024;
 /** More than all fixed keys of a frame with their numbers. */
 const FIXED_ROOM = 4096;
 
@@ -107,6 +110,10 @@ export class JsonLines {
   private readonly bytes: Uint8Array;
   private readonly payload: Payload;
   private readonly dns = new DnsMessage();
+  private streams: Streams | null = null;
+  private whole: Uint8Array | null = null;
+  private wholeProtocol = 0;
+  private wholeAt = 0;
   /** An option of the segment ends behind it: its payload is not looked at. */
   private damaged = false;
 
@@ -115,6 +122,27 @@ export class JsonLines {
     this.out = out;
     this.d = d;
     this.bytes = d.core.u8;
+  }
+
+  /**
+   * The line of the frame that was dissected last, when it completes a message: of a stream, or of a datagram. The
+   * message is printed as a whole, wherever its bytes were.
+   */
+  completed(number: number): void {
+    const { d, payload } = this;
+    const layers = d.get(Rec.Layers);
+    if ((layers & Layer.Tcp) !== 0 && layers & Layer.SegmentLen) {
+      const streams = (this.streams ??= new Streams(d, payload));
+      if (!streams.segment()) return;
+      this.whole = streams.message;
+      this.wholeProtocol = streams.protocol;
+      this.frame(number);
+      this.whole = null;
+      return;
+    }
+    const n = d.get(Rec.PayloadCap);
+    const at = d.get(Rec.At) + d.get(Rec.Payload);
+    if ((layers & Layer.Udp) !== 0 && n >= 4 && payload.protocol(layers, at, n) === Layer.DnsPort) this.frame(number);
   }
 
   /** The line of the frame that was dissected last; `number` as in the file, from 1. */
@@ -432,6 +460,7 @@ export class JsonLines {
   /** The payload's fields; null when it is no message of a protocol that is decoded. */
   private application(layers: number): Uint8Array | null {
     const { d } = this;
+    if (this.whole !== null) return this.message(this.whole);
     const n = d.get(Rec.PayloadCap);
     const at = d.get(Rec.At) + d.get(Rec.Payload);
     const protocol = n === 0 ? 0 : this.payload.protocol(layers, at, n);
@@ -448,6 +477,18 @@ export class JsonLines {
       p += 2 + length;
     }
     return null;
+  }
+
+  /** A message that was put together: copied to the core, as far as a head can reach. */
+  private message(whole: Uint8Array): Uint8Array | null {
+    const { core } = this.d;
+    if (this.wholeAt === 0) this.wholeAt = core.x.alloc(MOST_HEAD) >>> 0;
+    if (this.wholeAt === 0) throw new Error("decode: the core's memory is used up");
+    const n = Math.min(whole.length, MOST_HEAD);
+    core.u8.set(whole.subarray(0, n), this.wholeAt);
+    if (this.wholeProtocol === Layer.DnsPort) return this.dnsFields(this.wholeAt, this.wholeAt + n);
+    this.payload.http.read(this.wholeAt, n);
+    return this.httpFields(this.wholeAt);
   }
 
   private httpFields(p: number): Uint8Array {

@@ -1,6 +1,6 @@
 // src/cli/decode-text-dns.ts: a DNS message in tcpdump's short form.
 
-import type { ByteWriter } from "./byte-writer.ts";
+import { type ByteWriter, printable } from "./byte-writer.ts";
 import { DnsMessage, dotted } from "./decode-dns.ts";
 
 const types = new Map([
@@ -30,7 +30,7 @@ export function dnsText(out: ByteWriter, b: Uint8Array, p: number, n: number, be
     if (additionals > 0) s += ` [${additionals}au]`;
     for (let i = 0; i < queries; i++) s += ` ${typeName(f.queryType[i]!)}? ${dotted(f.queryName[i]!)}`;
   }
-  out.text(`${before}${s} (${n})`);
+  out.text(`${before}${printable(s)} (${n})`);
   return true;
 }
 

@@ -8,7 +8,7 @@ import { CaptureReader } from "../capture/reader.ts";
 import type { Core } from "../core/core.ts";
 import { Dissection } from "../core/dissect.ts";
 import { loadCore } from "../node/core.ts";
-import { ByteWriter } from "./byte-writer.ts";
+import { ByteWriter, printable } from "./byte-writer.ts";
 import { type Command, Failure, parseWords } from "./command.ts";
 import { JsonLines } from "./decode-json.ts";
 import { TextLines, type TextOptions } from "./decode-text.ts";
@@ -17,12 +17,13 @@ const CHUNK = 256 * 1024;
 /** Output is written in blocks of about this size. */
 const BLOCK = 256 * 1024;
 
-const help = `usage: wirepath decode CAPTURE [--json] [--filter EXPR] [-c N] [-t...] [-x | -xx | -X | -XX] [--interface]
+const help = `usage: wirepath decode CAPTURE [--json | --streams] [--filter EXPR] [-c N] [-t...] [-x | -xx | -X | -XX] [--interface]
 
 Prints the frames of a capture (pcap or pcapng; - is stdin): text in the form of
 'tcpdump -nn -e' with times in UTC, or JSON.
 
   --json          one JSON object a frame, with Wireshark's field names
+  --streams       JSON lines of the frames that complete an HTTP or a DNS message, TCP put together
   --filter EXPR   only frames that the pcap filter matches
   -c N            stop after N frames
   -t, -tt, -tttt  no time; seconds since 1970; date and time
@@ -38,6 +39,7 @@ interface Options {
   readonly most: number;
   readonly text: TextOptions;
   readonly interfaces: boolean;
+  readonly streams: boolean;
 }
 
 /** Writes to stdout and waits until it was taken: a slow reader slows the decoder down. */
@@ -135,12 +137,16 @@ async function decode(file: string, options: Options): Promise<void> {
           throw new Failure(`${file}: packet ${reader.number}: link type ${reader.linkType} is not decoded`);
         }
         d.dissect(at, captured, reader.originalLength, reader.linkType);
-        if (json !== null) json.frame(reader.number);
-        else {
-          const name = options.interfaces ? (reader.interfaces[reader.interfaceId]?.name ?? `if${reader.interfaceId}`) : null;
+        if (json !== null) {
+          const before = out.at;
+          if (options.streams) json.completed(reader.number);
+          else json.frame(reader.number);
+          if (out.at === before) continue;
+        } else {
+          const name = options.interfaces ? printable(reader.interfaces[reader.interfaceId]?.name ?? `if${reader.interfaceId}`) : null;
           text.frame(reader.seconds, reader.nanoseconds, reader.linkType, name);
           const comments = reader.optionsAt === 0 ? null : reader.comments;
-          for (const comment of comments ?? []) out.text(`\t# ${comment.replaceAll("\n", "\n\t# ")}\n`);
+          for (const comment of comments ?? []) out.text(comment.split("\n").map((line) => `\t# ${printable(line)}\n`).join(""));
         }
         printed++;
         if (out.at >= BLOCK) await sink.flush();
@@ -162,7 +168,7 @@ export const command: Command = {
     const flag = { type: "boolean", multiple: true } as const;
     const { values, positionals } = parseWords(words, {
       options: {
-        json: { type: "boolean" }, filter: { type: "string" }, interface: { type: "boolean" }, count: { type: "string", short: "c" },
+        json: { type: "boolean" }, streams: { type: "boolean" }, filter: { type: "string" }, interface: { type: "boolean" }, count: { type: "string", short: "c" },
         time: { ...flag, short: "t" }, hex: { ...flag, short: "x" }, ascii: { ...flag, short: "X" }, numeric: { ...flag, short: "n" },
         ethernet: { ...flag, short: "e" },
       },
@@ -176,7 +182,7 @@ export const command: Command = {
     }
     const hex = Math.max(values.hex?.length ?? 0, values.ascii?.length ?? 0);
     await decode(file, {
-      json: values.json === true,
+      json: values.json === true || values.streams === true,
       filter: values.filter ?? null,
       most: values.count === undefined ? Infinity : Number(values.count),
       text: {
@@ -185,6 +191,7 @@ export const command: Command = {
         ascii: values.ascii !== undefined,
       },
       interfaces: values.interface === true,
+      streams: values.streams === true,
     });
     return 0;
   },

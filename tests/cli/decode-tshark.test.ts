@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { CaptureReader } from "../../src/capture/reader.ts";
 import { coreOf } from "../support/cores.ts";
 import { decodeLines, fixture } from "../support/decode.ts";
-import { type Decoded, differences, STATELESS, tsharkFrames, tsharkVersion } from "../support/tshark.ts";
+import { type Decoded, differences, isMessage, STATELESS, STREAMS, tsharkFrames, tsharkVersion } from "../support/tshark.ts";
 
 const version = tsharkVersion();
 const here = version === "4.0";
@@ -27,6 +27,15 @@ describe.runIf(here)("decode against tshark", () => {
   it.each(names)("fixtures/decode/%s.expected.ndjson is what tshark shows", async (name) => {
     const expected = readFileSync(new URL(`../../fixtures/decode/${name}.expected.ndjson`, import.meta.url), "utf8").trim().split("\n");
     const frames = await tshark(fileURLToPath(new URL(`../../fixtures/decode/${name}.pcap`, import.meta.url)));
+    expect(frames.map((f) => JSON.stringify(f))).toEqual(expected);
+  });
+
+  it("fixtures/decode/streams.expected.ndjson is what tshark shows of complete messages", async () => {
+    const expected = readFileSync(new URL("../../fixtures/decode/streams.expected.ndjson", import.meta.url), "utf8").trim().split("\n");
+    const frames: Decoded[] = [];
+    await tsharkFrames(fileURLToPath(new URL("../../fixtures/decode/streams.pcap", import.meta.url)), STREAMS, (f) => {
+      if (isMessage(f)) frames.push(f);
+    });
     expect(frames.map((f) => JSON.stringify(f))).toEqual(expected);
   });
 

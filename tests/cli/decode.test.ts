@@ -1,6 +1,5 @@
-import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +19,15 @@ overBuilds("decode --json", (make) => {
     const wrong = got.flatMap((line, i) =>
       differences(JSON.parse(line) as Decoded, JSON.parse(expected[i]!) as Decoded).map((d) => `frame ${i + 1}: ${d}`));
     expect(wrong).toEqual([]);
+  });
+});
+
+overBuilds("decode --streams", (make) => {
+  it("prints the frames that complete a message, as tshark shows them", () => {
+    const expected = readFileSync(new URL("../../fixtures/decode/streams.expected.ndjson", import.meta.url), "utf8").trim().split("\n");
+    const got = decodeLines(make(), fixture("decode/streams.pcap"), "streams");
+    const wrong = expected.flatMap((line, i) => differences(JSON.parse(got[i] ?? "{}") as Decoded, JSON.parse(line) as Decoded));
+    expect([wrong, got.length]).toEqual([[], expected.length]);
   });
 });
 

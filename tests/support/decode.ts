@@ -8,8 +8,8 @@ import { TextLines } from "../../src/cli/decode-text.ts";
 import type { Core } from "../../src/core/core.ts";
 import { Dissection } from "../../src/core/dissect.ts";
 
-/** The lines of `wirepath decode`, as JSON or as text with times left out. */
-export function decodeLines(core: Core, capture: Uint8Array, form: "json" | "text"): string[] {
+/** The lines of `wirepath decode`, as JSON or as text with times left out; of `--streams` those that there are. */
+export function decodeLines(core: Core, capture: Uint8Array, form: "json" | "streams" | "text"): string[] {
   const reader = new CaptureReader();
   const d = new Dissection(core);
   const out = new ByteWriter(1024);
@@ -24,8 +24,9 @@ export function decodeLines(core: Core, capture: Uint8Array, form: "json" | "tex
     core.u8.set(reader.data(), at);
     d.dissect(at, reader.capturedLength, reader.originalLength, reader.linkType);
     if (form === "json") json.frame(reader.number);
+    else if (form === "streams") json.completed(reader.number);
     else text.frame(reader.seconds, reader.nanoseconds, reader.linkType, null);
-    lines.push(new TextDecoder().decode(out.bytes.subarray(0, out.at)).trimEnd());
+    if (out.at > 0) lines.push(new TextDecoder().decode(out.bytes.subarray(0, out.at)).trimEnd());
     out.at = 0;
   }
   reader.end();

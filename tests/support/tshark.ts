@@ -12,8 +12,10 @@ export const STATELESS = [
   "tcp.relative_sequence_numbers:FALSE",
 ];
 
-/** tshark's defaults, but for verified checksums: streams and fragments are reassembled. */
-export const STREAMS = ["tcp.check_checksum:TRUE", "udp.check_checksum:TRUE", "ip.check_checksum:TRUE"];
+/** tshark's defaults, but for verified checksums and absolute numbers: streams are reassembled. */
+export const STREAMS = [
+  "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE", "ip.check_checksum:TRUE", "tcp.relative_sequence_numbers:FALSE",
+];
 
 /** The version of the tshark on this machine; null when there is none. */
 export function tsharkVersion(): string | null {
@@ -129,7 +131,8 @@ function decoded(packet: Item): Decoded {
   const proto: string[] = [];
   let layer = "frame";
   for (const p of packet.items) {
-    if (p.name === "geninfo" || p.name.startsWith("_ws.")) continue;
+    // tshark puts the list of segments that were put together between two layers
+    if (p.name === "geninfo" || p.name === "fake-field-wrapper" || p.name.startsWith("_ws.")) continue;
     if (p.name === "frame") {
       for (const f of p.items) {
         if (f.name === "frame.number" || f.name === "frame.len" || f.name === "frame.cap_len") out[f.name] = Number(f.show);
@@ -171,6 +174,11 @@ export async function tsharkFrames(file: string, prefs: readonly string[], each:
   const status = await ended;
   // a capture cut short is status 2 after the frames before the cut
   if (status !== 0 && !/cut short|appears to have been/.test(said)) throw new Error(`tshark ${file}: ${said}`);
+}
+
+/** Whether the frame shows an HTTP or a DNS message. */
+export function isMessage(f: Decoded): boolean {
+  return "http.request.method" in f || "http.response.version" in f || "dns.id" in f;
 }
 
 /** The keys whose values differ, as `key: ours, tshark's`. */
