@@ -73,7 +73,7 @@ export {
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
 export { dissect } from "./dissect";
 export {
-  etherReceive, etherPush, ipReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
+  etherReceive, etherPush, ipReceive, frameReceive, ipKey, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
 } from "./ip";
 export {
   prespecified as optPrespecified, compile as optCompile, sourceRouteNext as optSourceRouteNext,
@@ -93,6 +93,7 @@ export {
   fibNew, fibFree, fibCount, fibBytes, fibFastBytes, fibAdd, fibDel, fibLoad, fibGet, fibLookup, fibMatch, fibBatch,
   fibNext, fibFound,
 } from "./fib";
+export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
 export {
   tableCreate as ctTableCreate, find as ctFind, confirm as ctConfirm, kill as ctKill, put as ctPut, hold as ctHold,
   reset as ctReset, attachRelated as ctAttachRelated, collect as ctCollect, flush as ctFlush, nextEntry as ctNextEntry,
@@ -108,5 +109,4 @@ export {
   killReason as fragKillReason, nextExpiry as fragNextExpiry, expire as fragExpire, expiredHead as fragExpiredHead,
   expiredIn as fragExpiredIn, expiredUser as fragExpiredUser, queues as fragQueues, memoryUsed as fragMemory,
 } from "./defrag";
-export { mayReject as mangleMayReject, mayReset as mangleMayReset, setTtl as mangleTtl, setTos as mangleTos, clearEcn as mangleClearEcn, setMss as mangleMss, stripOptions as mangleStripOptions, prepareCopy as manglePrepareCopy } from "./mangle";
 export { jhash, reciprocalScale } from "./jhash";

@@ -58,6 +58,30 @@ export function ipReceive(h: usize): Drop {
   return Drop.None;
 }
 
+/** Says that `frameReceive` found an IPv4 packet for `ip_rcv`. */
+const READY: u32 = 0x10000;
+
+/**
+ * A frame comes in: etherReceive, and for IPv4 that is not somebody else's ipReceive. Answers why it is dropped, or
+ * 0x10000 when its IPv4 header is checked; 0 is any other protocol.
+ */
+export function frameReceive(h: usize, mac: usize): u32 {
+  const bad = etherReceive(h, mac);
+  if (bad != Drop.None) return bad;
+  if (load<u32>(h, Pkt.Protocol) != ethernet.TYPE_IPV4) return 0;
+  if (load<u32>(h, Pkt.Type) == PktType.OtherHost) return Drop.OtherHost;
+  const wrong = ipReceive(h);
+  return wrong != Drop.None ? wrong : READY;
+}
+
+/** Reads the fields that decide where a packet goes into its descriptor, in one call: `KeySrc`, `KeyDst`, `KeyInfo`. */
+export function ipKey(h: usize): void {
+  const p: usize = load<u32>(h, Pkt.Net);
+  store<u32>(h, ipv4.src(p), Pkt.KeySrc);
+  store<u32>(h, ipv4.dst(p), Pkt.KeyDst);
+  store<u32>(h, (ipv4.headerLen(p) << 22) | (ipv4.tos(p) << 16) | (ipv4.proto(p) << 8) | ipv4.ttl(p), Pkt.KeyInfo);
+}
+
 /** TTL minus one with its checksum (RFC 1141). */
 export function decreaseTtl(h: usize): void {
   const p: usize = load<u32>(h, Pkt.Net);

@@ -1,7 +1,7 @@
 // assembly/layout.ts: the packet descriptor, as both sides read it. Literal values only: TypeScript shares this file.
 
 /**
- * A handle is the address of a descriptor of 128 bytes; the fields are u32 at these byte offsets.
+ * A handle is the address of a descriptor of 160 bytes; the fields are u32 at these byte offsets.
  *
  *     head                 data                       data+len       end
  *     | headroom ≥ 128     | frame or packet          | tailroom     |
@@ -62,6 +62,10 @@ export enum Pkt {
   Spare3 = 116,
   Spare4 = 120,
   Spare5 = 124,
+  /** What `ipKey` read last: source and destination in host order; IHL (words) << 24 | TOS << 16 | protocol << 8 | TTL. */
+  KeySrc = 128,
+  KeyDst = 132,
+  KeyInfo = 136,
 }
 
 export enum PktType {

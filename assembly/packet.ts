@@ -1,7 +1,7 @@
 // assembly/packet.ts: the pool of packet buffers. A handle is the address of a descriptor (layout.ts).
 //
-//     | descriptor 128 | headroom 128 | frame ≤ 1792        |   small: 2,048 bytes
-//     | descriptor 128 | headroom 128 | frame ≤ 65,535 + 32 |   large
+//     | descriptor 160 | headroom 128 | frame ≤ 1760        |   small: 2,048 bytes
+//     | descriptor 160 | headroom 128 | frame ≤ 65,535 + 32 |   large
 //
 // A swap exchanges two descriptors' buffers, so a handle that somebody holds can take over other bytes.
 
@@ -10,7 +10,7 @@ import { hold as holdConnection, put as putConnection } from "./conntrack.ts";
 import { Pkt } from "./layout.ts";
 
 export const HEADROOM: u32 = 128;
-const DESCRIPTOR: u32 = 128;
+const DESCRIPTOR: u32 = 160;
 const SMALL: u32 = 2048;
 const LARGE: u32 = DESCRIPTOR + HEADROOM + 65535 + 33;
 const SMALL_ROOM: u32 = SMALL - DESCRIPTOR - HEADROOM;

@@ -25,7 +25,8 @@ import { Originate } from "./originate.ts";
 import { Sockets } from "./sockets.ts";
 import { type Conf, Sysctl } from "./sysctl.ts";
 
-const TYPE_IPV4 = 0x0800;
+/** What the core answers for an IPv4 packet whose header is checked. */
+const READY = 0x10000;
 const TYPE_ARP = 0x0806;
 const MS_PER_DAY = 86_400_000;
 
@@ -131,28 +132,23 @@ export class Namespace implements Owner {
     const { u32 } = core;
     // whose a frame is was decided on the port; the bridge device asks no more
     const ours = dev.kind === "bridge" && u32[(frame + Pkt.Type) >> 2] === PktType.Host;
-    const bad = x.etherReceive(frame, ours ? u32[(frame + Pkt.Data) >> 2]! : dev.mac);
-    if (bad !== Drop.None) return this.drop(frame, bad, dev);
-    switch (core.u32[(frame + Pkt.Protocol) >> 2]) {
-      case TYPE_IPV4:
-        return this.input.receive(dev, frame);
-      case TYPE_ARP:
-        if (core.u32[(frame + Pkt.Type) >> 2] === PktType.OtherHost) return this.drop(frame, Drop.OtherHost, dev);
-        return this.neighbours.arpReceive(dev, frame);
-      default:
-        return this.drop(frame, Drop.UnknownProtocol, dev);
-    }
+    const what = x.frameReceive(frame, ours ? u32[(frame + Pkt.Data) >> 2]! : dev.mac);
+    if (what === READY) return this.input.receive(dev, frame);
+    if (what !== 0) return this.drop(frame, what as Drop, dev);
+    if (u32[(frame + Pkt.Protocol) >> 2] !== TYPE_ARP) return this.drop(frame, Drop.UnknownProtocol, dev);
+    if (u32[(frame + Pkt.Type) >> 2] === PktType.OtherHost) return this.drop(frame, Drop.OtherHost, dev);
+    this.neighbours.arpReceive(dev, frame);
   };
 
   /** Remembers on the packet what its route is, for whoever asks later (RTCF_*). */
   setRouteFlags(frame: Frame, route: Route): void {
     const { u32 } = this.world.core;
-    let flags =
-      u32[(frame + Pkt.Flags) >> 2]! & ~(PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast);
+    const at = (frame + Pkt.Flags) >> 2;
+    let flags = u32[at]! & ~(PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast);
     if (route.type === RouteType.Local) flags |= PktFlag.RtLocal;
     else if (route.type === RouteType.Broadcast) flags |= PktFlag.RtLocal | PktFlag.RtBroadcast;
     else if (route.type === RouteType.Multicast) flags |= PktFlag.RtLocal | PktFlag.RtMulticast;
-    u32[(frame + Pkt.Flags) >> 2] = flags;
+    u32[at] = flags;
   }
 
   /** fib_compute_spec_dst: the address of ours that an answer to this packet comes from. */
@@ -194,8 +190,18 @@ export class Namespace implements Owner {
     this.output.local(frame, route);
   }
 
-  /** ip_dst_mtu_maybe_forward: the route's MTU, or its device's. */
-  routeMtu(route: Route): number {
+  /**
+   * ip_dst_mtu_maybe_forward: what the path was found to take, else the route's MTU, else its device's. A learned MTU holds
+   * for packets that are `forwarded` only where net.ipv4.ip_forward_use_pmtu says so, or where it is fixed.
+   */
+  routeMtu(route: Route, forwarded = false): number {
+    const locked = route.pmtuLocked === true;
+    if (
+      route.pmtu && this.world.clock.now < route.expires! &&
+      (!forwarded || locked || route.mtuLocked || this.sysctl.get("net.ipv4.ip_forward_use_pmtu") !== 0)
+    ) {
+      return Math.min(route.pmtu, 65535);
+    }
     return route.mtu !== 0 ? route.mtu : Math.min(route.dev!.mtu, 65535);
   }
 

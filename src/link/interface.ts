@@ -30,9 +30,10 @@ export class Interface implements Node {
   /** Six bytes in the core. */
   readonly mac: number;
   up = true;
-  /** The other end of the wire. */
+  /** The other end of the wire, and whether it belongs to another host. */
   peer: Node | null = null;
   peerPort = 0;
+  crossesHosts = true;
   /** The bridge that it is a port of. */
   rxHandler: RxHandler | null = null;
   /** Sends in place of the wire: a bridge device, loopback. It takes the frame. */
@@ -85,7 +86,7 @@ export class Interface implements Node {
     if (tracer !== null) this.owner.trace("transmit", this, frame, "");
     if (this.xmit !== null) this.xmit(frame);
     else if (this.peer !== null) {
-      scrub(core, frame, !(this.peer instanceof Interface && this.peer.owner === this.owner));
+      scrub(core, frame, this.crossesHosts);
       this.owner.world.backlog.push(this.peer, this.peerPort, frame);
     } else core.x.packetFree(frame);
   }

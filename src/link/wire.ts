@@ -6,4 +6,5 @@ import type { Interface } from "./interface.ts";
 export function connect(a: Interface, b: Interface): void {
   a.peer = b;
   b.peer = a;
+  a.crossesHosts = b.crossesHosts = a.owner !== b.owner;
 }

@@ -7,7 +7,7 @@ import { coreOf, overBuilds } from "../support/cores.ts";
 
 const HEADROOM = 128;
 const MAX = 65535 + 32;
-const SMALL = 2048 - 128 - HEADROOM;
+const SMALL = 2048 - 160 - HEADROOM;
 
 /** Every field of a descriptor but the ones that say where its bytes are. */
 const KEPT = [

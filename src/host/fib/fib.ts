@@ -14,6 +14,7 @@ import { ALL_HOSTS, addAddress, disable, linkDown, linkUp, removeAddress } from 
 import { Flow } from "./flow.ts";
 import { formatRoute } from "./format.ts";
 import { routeInput } from "./input.ts";
+import { InputCache } from "./inputcache.ts";
 import { RouteMaker } from "./maker.ts";
 import { TABLE_LOCAL } from "./names.ts";
 import { resultSource, routeOutput } from "./output.ts";
@@ -44,6 +45,7 @@ export class Fib {
   /** What the last decision found; `explain` tells it. */
   readonly result = new Result();
   readonly maker: RouteMaker;
+  readonly inputCache = new InputCache();
   /** In order of ifindex. */
   readonly devices: InetDevice[] = [];
   private readonly byIndex: (InetDevice | undefined)[] = [];
@@ -60,6 +62,8 @@ export class Fib {
     this.tables = new Tables(world.core);
     this.all = sysctl.conf("all");
     this.maker = new RouteMaker(this);
+    // rp_filter, forwarding, accept_local ...: decisions rest on them
+    sysctl.watchers.push(() => this.changed());
   }
 
   // devices and addresses

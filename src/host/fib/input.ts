@@ -31,6 +31,31 @@ const refused = -1;
 
 export function routeInput(fib: Fib, frame: Frame, dev: Interface, given: number): Route | null {
   const { core, x } = fib.world;
+  const { u32 } = core;
+  x.ipKey(frame);
+  // traces tell which rule and route decided: only a look at the tables knows
+  if (given >= 0 || fib.world.tracer !== null || fib.tables.rules.needPorts > 0) return decide(fib, frame, dev, given);
+  const dst = u32[(frame + Pkt.KeyDst) >> 2]! | 0;
+  const src = u32[(frame + Pkt.KeySrc) >> 2]! | 0;
+  const where = (dev.ifindex << 8) | ((u32[(frame + Pkt.KeyInfo) >> 2]! >>> 16) & 255);
+  const mark = u32[(frame + Pkt.Mark) >> 2]! | 0;
+  const { inputCache } = fib;
+  const known = inputCache.find(fib.generation, dst, src, where, mark);
+  if (known !== null) {
+    u32[(frame + Pkt.Flags) >> 2]! |= inputCache.flags;
+    return known;
+  }
+  const before = u32[(frame + Pkt.Flags) >> 2]!;
+  const route = decide(fib, frame, dev, given);
+  if (route === null || route.error !== 0) return route;
+  if (route.type === RouteType.Local || (route.type === RouteType.Unicast && fib.result.info!.nexthops.length === 1)) {
+    inputCache.keep(dst, src, where, mark, route, u32[(frame + Pkt.Flags) >> 2]! & ~before & PktFlag.DoRedirect);
+  }
+  return route;
+}
+
+function decide(fib: Fib, frame: Frame, dev: Interface, given: number): Route | null {
+  const { core, x } = fib.world;
   const net = core.u32[(frame + Pkt.Net) >> 2]!;
   const src = x.ipv4Src(net) >>> 0;
   const dst = given >= 0 ? given : x.ipv4Dst(net) >>> 0;
@@ -104,7 +129,7 @@ function forward(fib: Fib, frame: Frame, device: InetDevice): Route | null {
   ) {
     fib.world.core.u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.DoRedirect;
   }
-  return fib.maker.unicast(res, false);
+  return fib.maker.unicast(res, false, asked.dst);
 }
 
 function sendsRedirects(fib: Fib, device: InetDevice): boolean {

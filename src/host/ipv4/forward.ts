@@ -10,6 +10,8 @@ import { Hook } from "../netfilter/hooks.ts";
 import { icmp, unreachable } from "./icmptypes.ts";
 
 const DF = 0x4000;
+/** Words of a header without options. */
+const NO_OPTIONS = 5;
 
 export class Forward {
   constructor(private readonly ns: Namespace) {}
@@ -20,8 +22,8 @@ export class Forward {
     const { core, x } = ns.world;
     const { u32 } = core;
     if (u32[(frame + Pkt.Type) >> 2] !== PktType.Host) return ns.drop(frame, Drop.OtherHost, dev);
-    const net = u32[(frame + Pkt.Net) >> 2]!;
-    if (x.ipv4Ttl(net) <= 1) {
+    const key = u32[(frame + Pkt.KeyInfo) >> 2]!;
+    if ((key & 255) <= 1) {
       ns.icmp.send(frame, icmp.timeExceeded, 0, 0);
       return ns.drop(frame, Drop.TtlExceeded, dev);
     }
@@ -31,8 +33,8 @@ export class Forward {
       return ns.drop(frame, Drop.SourceRoute, dev);
     }
     u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.Forwarded;
-    const mtu = ns.routeMtu(route);
-    if (this.exceeds(frame, net, mtu)) {
+    const mtu = ns.routeMtu(route, true);
+    if (u32[(frame + Pkt.Len) >> 2]! > mtu && this.mayNotCut(frame, mtu)) {
       ns.icmp.send(frame, icmp.unreachable, unreachable.fragNeeded, mtu);
       return ns.drop(frame, Drop.FragNeeded, dev);
     }
@@ -42,14 +44,14 @@ export class Forward {
     }
     if (!ns.hooks.run(Hook.Forward, frame, dev, route.dev)) return;
     // ip_forward_finish
-    if (x.ipv4HeaderLen(net) > 20) x.optForward(frame, route.source);
+    if (key >>> 24 > NO_OPTIONS) x.optForward(frame, route.source);
     ns.output.output(frame, route, dev);
   }
 
-  /** ip_exceeds_mtu: it must not be cut, and is too long. */
-  private exceeds(frame: Frame, net: number, mtu: number): boolean {
+  /** ip_exceeds_mtu of a packet that is too long. */
+  private mayNotCut(frame: Frame, mtu: number): boolean {
     const { core, x } = this.ns.world;
-    if (core.u32[(frame + Pkt.Len) >> 2]! <= mtu || (x.ipv4Frag(net) & DF) === 0) return false;
+    if ((x.ipv4Frag(core.u32[(frame + Pkt.Net) >> 2]!) & DF) === 0) return false;
     if (core.u32[(frame + Pkt.FragMax) >> 2]! > mtu) return true;
     return (core.u32[(frame + Pkt.Flags) >> 2]! & PktFlag.IgnoreDf) === 0;
   }

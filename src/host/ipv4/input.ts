@@ -9,19 +9,17 @@ import type { Namespace } from "../namespace.ts";
 import { Hook } from "../netfilter/hooks.ts";
 import { icmp } from "./icmptypes.ts";
 
+/** Words of a header without options. */
+const NO_OPTIONS = 5;
 const routeFlags = PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast;
 
 export class Input {
   constructor(private readonly ns: Namespace) {}
 
-  /** ip_rcv: takes the frame; `Data` at the IPv4 header, `Type` says whose it is. */
+  /** ip_rcv behind its checks (`frameReceive`): takes the frame; `Data` at the IPv4 header. */
   receive(dev: Interface, frame: Frame): void {
     const ns = this.ns;
     const { u32 } = ns.world.core;
-    if (u32[(frame + Pkt.Type) >> 2] === PktType.OtherHost) return ns.drop(frame, Drop.OtherHost, dev);
-    const bad = ns.world.x.ipReceive(frame);
-    if (bad !== Drop.None) return ns.drop(frame, bad, dev);
-    // what came up from a bridge with br_netfilter was at this hook already (ip_sabotage_in)
     const bridged = (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Bridged) !== 0;
     if (!bridged && !ns.hooks.run(Hook.Prerouting, frame, dev, null)) return;
     this.finish(dev, frame);
@@ -36,7 +34,7 @@ export class Input {
     let route = ns.fib.routeInput(frame, dev);
     if (route === null) return ns.drop(frame, ns.fib.failure, dev);
     ns.setRouteFlags(frame, route);
-    if (ns.world.x.ipv4HeaderLen(u32[(frame + Pkt.Net) >> 2]!) > 20) {
+    if (u32[(frame + Pkt.KeyInfo) >> 2]! >>> 24 > NO_OPTIONS) {
       route = this.options(dev, frame, route);
       if (route === null) return;
     }

@@ -78,7 +78,7 @@ export class Output {
   finish(frame: Frame, route: Route): void {
     const ns = this.ns;
     const { u32 } = ns.world.core;
-    const mtu = ns.routeMtu(route);
+    const mtu = ns.routeMtu(route, (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Forwarded) !== 0);
     if (u32[(frame + Pkt.Len) >> 2]! <= mtu && u32[(frame + Pkt.FragMax) >> 2] === 0) return this.toNeighbour(frame, route);
     this.fragment(frame, route, mtu);
   }
@@ -170,8 +170,8 @@ export class Output {
   private toNeighbour(frame: Frame, route: Route): void {
     const ns = this.ns;
     const { core, x } = ns.world;
-    const dst = x.ipv4Dst(core.u32[(frame + Pkt.Net) >> 2]!) >>> 0;
     core.u32[(frame + Pkt.Type) >> 2] = PktType.Outgoing;
-    ns.neighbours.output(frame, route.dev!, route.gateway !== 0 ? route.gateway : dst);
+    const nexthop = route.gateway !== 0 ? route.gateway : x.ipv4Dst(core.u32[(frame + Pkt.Net) >> 2]!) >>> 0;
+    ns.neighbours.output(frame, route.dev!, nexthop);
   }
 }

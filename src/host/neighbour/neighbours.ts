@@ -15,7 +15,6 @@ import { CONNECTED, DeviceNeighbours, IN_TIMER, Neighbour, Nud, VALID } from "./
 import { NeighbourText } from "./text.ts";
 
 const TYPE_IPV4 = 0x0800;
-const HEADER = 14;
 /** HZ/100: no timer is shorter. */
 const MIN_TIMER = 10 * MS;
 const REDRAW = 300 * SECOND;
@@ -51,12 +50,9 @@ export class Neighbours {
   }
 
   private transmit(n: Neighbour, frame: Frame): void {
-    const { core, x } = this.ns.world;
     const { dev } = n;
-    const eth = x.packetPush(frame, HEADER);
-    x.ethEmit(eth, n.hw, dev.mac, TYPE_IPV4);
+    this.ns.world.x.etherPush(frame, n.hw, dev.mac, TYPE_IPV4);
     n.cached = true;
-    core.u32[(frame + Pkt.Mac) >> 2] = eth;
     dev.transmit(frame);
   }
 
@@ -67,6 +63,15 @@ export class Neighbours {
   hardwareAddress(dev: Interface, nexthop: number): number {
     const n = this.find(dev, nexthop) ?? this.create(dev, nexthop);
     return n !== null && n.cached && (n.state & CONNECTED) !== 0 ? n.hw : 0;
+  }
+
+  /** Whether the neighbour's address is known; if not, it is asked for. */
+  isKnown(dev: Interface, address: number): boolean {
+    const n = this.find(dev, address) ?? this.create(dev, address);
+    if (n === null) return false;
+    if ((n.state & VALID) !== 0) return true;
+    this.use(n);
+    return false;
   }
 
   /** A transport got an answer from behind this next hop: it is there (dst_confirm_neigh). */
