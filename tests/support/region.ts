@@ -47,9 +47,15 @@ export class Region {
     return p;
   }
 
-  /** What `read` answers for these bytes, whatever lies before and behind them. */
+  /**
+   * What `read` answers for these bytes, whatever lies before and behind them, and where nothing lies behind them: at the
+   * end of the core's memory, where a read too far traps.
+   */
   read<T>(bytes: Uint8Array, read: (p: number) => T): T {
     const answers = FILLS.map((fill) => read(this.put(bytes, fill)));
+    const last = this.core.u8.length - bytes.length;
+    this.core.u8.set(bytes, last);
+    answers.push(read(last));
     for (const other of answers.slice(1)) expect(other).toEqual(answers[0]);
     return answers[0]!;
   }
