@@ -8,11 +8,14 @@ import { TextError } from "./text.ts";
 
 /** Runs one command line; what is wrong with it throws `TextError`. Answers what the command prints. */
 export function runCommand(ns: Namespace, line: string): string {
-  const m = /^\s*(\S+)\s*(.*)$/s.exec(line);
+  const m = /^(\s*)(\S+)(\s*)(.*)$/s.exec(line);
   if (m === null) throw new TextError(1, 1, "an empty command");
-  const rest = m[2]!.trimEnd();
-  const column = line.length - line.trimEnd().length + line.indexOf(m[2]!, line.indexOf(m[1]!) + m[1]!.length);
-  return shifted(column, () => dispatch(ns, m[1]!, rest));
+  const [, lead, tool, space, rest] = m as unknown as [string, string, string, string, string];
+  const run = tools[tool];
+  if (run === undefined) {
+    throw new TextError(1, lead.length + 1, `unknown command '${tool}', expected ip, bridge, sysctl, iptables or nft`);
+  }
+  return shifted(lead.length + tool.length + space.length, () => run(ns, rest.trimEnd()));
 }
 
 /** Errors of what stands behind the first `column` characters, at their place in the line. */
@@ -25,23 +28,20 @@ function shifted<T>(column: number, run: () => T): T {
   }
 }
 
-function dispatch(ns: Namespace, tool: string, rest: string): string {
-  switch (tool) {
-    case "ip":
-      return ip(ns, rest);
-    case "bridge":
-      return bridgeCommand(ns, rest);
-    case "sysctl":
-      return sysctl(ns, rest);
-    case "iptables":
-    case "iptables-nft":
-    case "iptables-legacy":
-      ns.iptables.command(rest);
-      return "";
-    default:
-      throw new TextError(1, 1, `unknown command '${tool}', expected ip, bridge, sysctl or iptables`);
-  }
+function iptables(ns: Namespace, rest: string): string {
+  ns.iptables.command(rest);
+  return "";
 }
+
+const tools: Record<string, (ns: Namespace, rest: string) => string> = {
+  ip,
+  bridge: bridgeCommand,
+  sysctl,
+  iptables,
+  "iptables-nft": iptables,
+  "iptables-legacy": iptables,
+  nft,
+};
 
 function ip(ns: Namespace, rest: string): string {
   const m = /^(\S+)\s*/.exec(rest);
@@ -54,6 +54,17 @@ function ip(ns: Namespace, rest: string): string {
   }
   ns.fib.command(rest);
   return "";
+}
+
+/** `nft list ruleset` and `nft flush ruleset`; single rules are not changed. */
+function nft(ns: Namespace, rest: string): string {
+  const words = rest.split(/\s+/).join(" ");
+  if (words === "list ruleset") return ns.nft.print();
+  if (words === "flush ruleset") {
+    ns.nft.load("");
+    return "";
+  }
+  throw new TextError(1, 1, `nft: '${rest}', expected 'list ruleset' or 'flush ruleset'`);
 }
 
 /** `sysctl -w KEY=VALUE...` */

@@ -69,6 +69,7 @@ export class Namespace implements Owner {
     this.neighbours = new Neighbours(this);
     this.fib.onDisable = (dev) => this.neighbours.linkDown(dev);
     this.conntrack = new Conntrack(this);
+    this.fib.onAddressRemoved = (dev, address) => this.conntrack.addressRemoved(dev, address);
     this.iptables = new Iptables(this);
     this.nft = new Nft(this);
     this.input = new Input(this);

@@ -46,6 +46,8 @@ export class Fib {
   readonly result = new Result();
   readonly maker: RouteMaker;
   readonly inputCache = new InputCache();
+  /** An address went: what holds on to it hears of it. */
+  onAddressRemoved: ((dev: Interface, address: number) => void) | null = null;
   /** In order of ifindex. */
   readonly devices: InetDevice[] = [];
   private readonly byIndex: (InetDevice | undefined)[] = [];
@@ -116,6 +118,7 @@ export class Fib {
   /** Throws FibError when it is not there. */
   removeAddress(dev: Interface, address: number, length: number): void {
     removeAddress(this, this.inet(dev), address, length);
+    this.onAddressRemoved?.(dev, address);
   }
 
   /** The device's addresses in the order in which Linux tries them. */
