@@ -56,7 +56,8 @@ export class Originate {
       return false;
     }
     // IP_PMTUDISC_WANT: DF on what fits into the path's MTU
-    const df = discover && headerLen + extra + payload.length <= ns.routeMtu(route) ? DF : 0;
+    const locked = route.mtuLocked || route.pmtuLocked === true;
+    const df = discover && !locked && headerLen + extra + payload.length <= ns.routeMtu(route) ? DF : 0;
     const scratch = x.alloc(payload.length);
     core.u8.set(payload, scratch);
     const frame = build(scratch, src !== 0 ? src : flow.src !== 0 ? flow.src : route.source, df);

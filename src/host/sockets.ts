@@ -51,6 +51,12 @@ export class Sockets {
     return found;
   }
 
+  /** Whether a socket is open there; counts nothing. */
+  has(proto: number, address: number, port: number): boolean {
+    const list = this.byPort.get(proto * 65536 + port);
+    return list !== undefined && list.some((s) => s.address === 0 || s.address === address);
+  }
+
   *[Symbol.iterator](): Iterator<Socket> {
     for (const list of this.byPort.values()) yield* list;
   }

@@ -120,6 +120,7 @@ function internInfo(fib: Fib, spec: RouteSpec, ways: readonly { way: Way | null;
         sourceAt: fib.addressGeneration,
         routes: [],
         cachedAt: [],
+        exceptions: null,
       })),
       dead: false,
       uses: 0,

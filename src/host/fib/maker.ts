@@ -1,6 +1,7 @@
 // src/host/fib/maker.ts: makes the Routes that packets get, once for each way and kind (Linux's per-nexthop dst cache).
 
 import type { Interface } from "../../link/interface.ts";
+import { type Exception, findException } from "./exceptions.ts";
 import type { Fib } from "./fib.ts";
 import { formatNexthop, formatTail } from "./format.ts";
 import { type Alias, type Nexthop, type Route, RouteType, Scope, errno, routeFlag } from "./route.ts";
@@ -24,7 +25,26 @@ export class RouteMaker {
   constructor(private readonly fib: Fib) {}
 
   /** The way out that the search found: forwarded, or sent from here by a unicast route. */
-  unicast(res: Result, fromHere: boolean): Route {
+  unicast(res: Result, fromHere: boolean, dst: number): Route {
+    const nh = res.nexthop!;
+    if (nh.exceptions) {
+      const e = findException(nh.exceptions, dst, this.fib.world.clock.now);
+      if (e !== null) return this.exceptional(res, fromHere, e);
+    }
+    return this.common(res, fromHere);
+  }
+
+  /** rt_bind_exception: as the route, but for what was learned. */
+  private exceptional(res: Result, fromHere: boolean, e: Exception): Route {
+    const i = fromHere ? 1 : 0;
+    if (e.cachedAt[i] === this.fib.generation) return e.routes[i]!;
+    const route = this.common(res, fromHere);
+    const gateway = e.gateway !== 0 ? e.gateway : route.gateway;
+    e.cachedAt[i] = this.fib.generation;
+    return (e.routes[i] = { ...route, gateway, pmtu: e.pmtu, pmtuLocked: e.locked, expires: e.expires });
+  }
+
+  private common(res: Result, fromHere: boolean): Route {
     const nh = res.nexthop!;
     const cache = nh;
     const comesBack = fromHere && nh.dev!.kind === "loopback";
@@ -133,6 +153,9 @@ export class RouteMaker {
       mtu: info.mtu,
       mtuLocked: info.mtuLocked,
       advmss: info.advmss,
+      pmtu: 0,
+      pmtuLocked: false,
+      expires: 0,
       scope: info.scope,
       flags,
       error: errno.none,
@@ -144,7 +167,8 @@ export class RouteMaker {
     type: RouteType, dev: Interface | null, flags: number, source: number, text: string, error: number = errno.none,
   ): Route {
     return {
-      type, dev, gateway: 0, source, mtu: 0, mtuLocked: false, advmss: 0, scope: Scope.Universe, flags, error, text,
+      type, dev, gateway: 0, source, mtu: 0, mtuLocked: false, advmss: 0, pmtu: 0, pmtuLocked: false,
+      expires: 0, scope: Scope.Universe, flags, error, text,
     };
   }
 }

@@ -112,5 +112,5 @@ function send(fib: Fib, flow: Flow, dev: Interface, res: Result | null): Route |
   if (res.type === RouteType.Local) return fib.maker.local(res);
   if (res.type === RouteType.Broadcast) return fib.maker.sentToGroup(dev, res, RouteType.Broadcast, true);
   if (res.type === RouteType.Multicast) return fib.maker.sentToGroup(dev, res, RouteType.Multicast, false);
-  return fib.maker.unicast(res, true);
+  return fib.maker.unicast(res, true, flow.dst);
 }

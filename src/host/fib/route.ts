@@ -1,6 +1,7 @@
 // src/host/fib/route.ts: routes: as they are written, as they are stored, and as packets get them.
 
 import type { Interface } from "../../link/interface.ts";
+import type { Exceptions } from "./exceptions.ts";
 
 /** RTN_* (include/uapi/linux/rtnetlink.h). */
 export enum RouteType {
@@ -62,6 +63,10 @@ export interface Route {
   /** `mtu lock`: path MTU discovery may not change it. */
   readonly mtuLocked: boolean;
   readonly advmss: number;
+  /** Path MTU learned for this destination (0, or left out: none), whether it is fixed, and when it is forgotten (ns). */
+  readonly pmtu?: number;
+  readonly pmtuLocked?: boolean;
+  readonly expires?: number;
   readonly scope: Scope;
   /** `routeFlag` bits. */
   readonly flags: number;
@@ -123,6 +128,8 @@ export interface Nexthop {
   /** What packets get, by kind, and the generation that each was made in: good while that is the present one. */
   readonly routes: (Route | null)[];
   readonly cachedAt: number[];
+  /** What was learned of single destinations behind it; null: nothing. */
+  exceptions?: Exceptions | null;
 }
 
 /** What routes to many prefixes share (struct fib_info). */

@@ -42,7 +42,11 @@ export class Store {
 
   private forget(info: Info): void {
     if (--info.uses > 0) return;
-    for (const nh of info.nexthops) for (const route of nh.routes) if (route !== null) this.released.add(route);
+    for (const nh of info.nexthops) {
+      for (const route of nh.routes) if (route !== null) this.released.add(route);
+      if (!nh.exceptions) continue;
+      for (const e of nh.exceptions.values()) for (const route of e.routes) if (route !== null) this.released.add(route);
+    }
     if (this.infos.get(info.key) === info) this.infos.delete(info.key);
   }
 

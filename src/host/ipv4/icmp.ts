@@ -7,6 +7,7 @@ import type { Interface } from "../../link/interface.ts";
 import { Flow } from "../fib/flow.ts";
 import { type Route, RouteType, Scope } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
+import { Learner } from "./learner.ts";
 import { highestType, icmp, isError, isUnanswerable, unreachable } from "./icmptypes.ts";
 
 const OFFSET_MASK = 0x1fff;
@@ -26,11 +27,13 @@ const NS_PER_JIFFY = 1_000_000_000 / HZ;
 
 export class Icmp {
   private readonly flow = new Flow();
+  private readonly learner: Learner;
   private credit: number;
   private stamp = 0;
 
   constructor(private readonly ns: Namespace) {
     this.credit = ns.sysctl.get("net.ipv4.icmp_msgs_burst");
+    this.learner = new Learner(ns);
   }
 
   /** icmp_send: an error about this received packet, if one may be sent at all. Does not take the frame. `info`: second word. */
@@ -175,7 +178,7 @@ export class Icmp {
     } else if (type === icmp.timestamp) {
       if (length < icmpLen + 4) return ns.drop(frame, Drop.Truncated, dev);
       this.reply(dev, frame, icmp.timestampReply, 0, x.icmpGateway(p), 12);
-    }
+    } else if (type === icmp.unreachable || type === icmp.redirect) this.learner.receive(dev, frame, p, length);
     ns.consume(frame, dev, "icmp");
   }
 
