@@ -102,15 +102,23 @@ export class Bridge {
   }
 
   setState(port: BridgePort, state: PortState): void {
-    port.configured = state;
-    this.updateState(port);
+    if (!port.dev.up) return;
+    port.state = state;
+    this.selectStates();
   }
 
   private updateState(port: BridgePort): void {
     const usable = port.dev.up && this.dev.up;
     if (!usable && port.linked) this.fdb.removeWhere((e) => e.port === port && !e.static);
+    if (usable === port.linked) return;
     port.linked = usable;
-    port.state = usable ? port.configured : PortState.Disabled;
+    port.state = usable ? PortState.Forwarding : PortState.Disabled;
+    this.selectStates();
+  }
+
+  /** br_port_state_selection without STP: nothing stays blocked. */
+  private selectStates(): void {
+    for (const p of this.ports) if (p.state === PortState.Blocking) p.state = PortState.Forwarding;
   }
 
   setAgeing(centiseconds: number): void {

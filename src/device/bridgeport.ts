@@ -17,8 +17,7 @@ export enum PortState {
 export const portStateNames = ["disabled", "listening", "learning", "forwarding", "blocking"] as const;
 
 export class BridgePort implements RxHandler {
-  /** What the state is while the link is up; a port whose device or bridge is down is disabled. */
-  configured = PortState.Forwarding;
+  /** Forwarding since the link came up, if nobody said otherwise; a port whose device or bridge is down is disabled. */
   state = PortState.Disabled;
   /** Its device and the bridge are up. */
   linked = false;

@@ -56,7 +56,6 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
       throw text.errorAtKey(at("interfaces", name, key), `'${key}' is for interfaces of kind bridge`);
     }
   }
-  for (const [name, dev] of devices) portFlags(text, ns, name, dev ?? {}, at("interfaces", name, "port"));
   // addresses first, then up: of a local and a broadcast route for the same address the local one was there before
   for (const [name] of devices) ns.setLink(ns.byName.get(name)!, false);
   for (const [name, dev] of devices) {
@@ -65,6 +64,8 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
     );
   }
   for (const [name, dev] of devices) if (dev?.up !== false) ns.setLink(ns.byName.get(name)!, true);
+  // behind the links: a port that comes up starts to forward
+  for (const [name, dev] of devices) portFlags(text, ns, name, dev ?? {}, at("interfaces", name, "port"));
   if (file.routes !== undefined) text.withinList(at("routes"), () => ns.fib.loadRoutes(file.routes!));
   if (file.rules !== undefined) text.withinList(at("rules"), () => ns.fib.loadRules(file.rules!));
   file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.load(n)));

@@ -126,10 +126,11 @@ for (const filtering of [false, true]) {
           const m = model.ports[s.port]!;
           if (s.kind === "state") {
             br.setState(p, s.state);
-            m.state = s.state;
+            if (m.up) m.state = s.state === PortState.Blocking ? PortState.Forwarding : s.state;
           } else if (s.kind === "flag") p[s.flag] = m[s.flag] = s.on;
           else if (s.kind === "link") {
             if (!s.up && m.up) model.stations = model.stations.filter((x) => x.port !== s.port);
+            if (s.up && !m.up) m.state = PortState.Forwarding;
             m.up = devs[s.port]!.up = s.up;
             br.linkChanged();
           } else if (s.kind === "vlan") {

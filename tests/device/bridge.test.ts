@@ -158,10 +158,25 @@ overBuilds("the learning bridge", (core) => {
     expect(t.owner.delivered.map((d) => d.dev)).toEqual(["br0", "br0"]);
   });
 
-  test("B13: a blocking port neither learns nor relays, a learning port only learns", () => {
+  test("without STP nothing stays blocked, and a port that comes up forwards (br_port_state_selection)", () => {
     const t = setup();
     const port = t.br.port("p1")!;
     t.br.setState(port, PortState.Blocking);
+    expect(port.state).toBe(PortState.Forwarding);
+    t.br.setState(port, PortState.Disabled);
+    t.p1.up = false;
+    t.br.linkChanged();
+    t.br.setState(port, PortState.Learning); // ENETDOWN
+    expect(port.state).toBe(PortState.Disabled);
+    t.p1.up = true;
+    t.br.linkChanged();
+    expect(port.state).toBe(PortState.Forwarding);
+  });
+
+  test("B13: a listening port neither learns nor relays, a learning port only learns", () => {
+    const t = setup();
+    const port = t.br.port("p1")!;
+    t.br.setState(port, PortState.Listening);
     expect(t.outs(t.p1, ether(A, ALL))).toEqual([]);
     expect(t.br.fdb.learned).toBe(0);
     expect(t.outs(t.p2, ether(B, ALL))).toEqual(["p4", "p3"]);
