@@ -73,7 +73,7 @@ export {
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
 export { dissect } from "./dissect";
 export {
-  etherReceive, etherPush, ipReceive, frameReceive, ipKey, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
+  etherReceive, etherPush, ipReceive, frameReceive, ipKey, udpReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
 } from "./ip";
 export {
   prespecified as optPrespecified, compile as optCompile, sourceRouteNext as optSourceRouteNext,

@@ -3,7 +3,7 @@
 import { get16, set16, set32, set8 } from "./bytes.ts";
 import { hold as holdConnection } from "./conntrack.ts";
 import { Drop } from "./drop.ts";
-import { Pkt, PktType } from "./layout.ts";
+import { KeyBit, Pkt, PktType } from "./layout.ts";
 import { packetAlloc, pull } from "./packet.ts";
 import * as ethernet from "./wire/ethernet.ts";
 import * as icmp from "./wire/icmpv4.ts";
@@ -55,9 +55,12 @@ export function ipReceive(h: usize): Drop {
   store<u32>(h, 0, Pkt.OptTs);
   store<u32>(h, 0, Pkt.OptFlags);
   store<u32>(h, 0, Pkt.FragMax);
+  ipKey(h);
   return Drop.None;
 }
 
+/** Marks a drop where a number is answered. */
+const REFUSED: u32 = 0x80000000;
 /** Says that `frameReceive` found an IPv4 packet for `ip_rcv`. */
 const READY: u32 = 0x10000;
 
@@ -79,7 +82,9 @@ export function ipKey(h: usize): void {
   const p: usize = load<u32>(h, Pkt.Net);
   store<u32>(h, ipv4.src(p), Pkt.KeySrc);
   store<u32>(h, ipv4.dst(p), Pkt.KeyDst);
-  store<u32>(h, (ipv4.headerLen(p) << 22) | (ipv4.tos(p) << 16) | (ipv4.proto(p) << 8) | ipv4.ttl(p), Pkt.KeyInfo);
+  const part = ipv4.isFragment(p) ? KeyBit.Fragment : 0;
+  const words = ipv4.headerLen(p) << 22;
+  store<u32>(h, part | words | (ipv4.tos(p) << 16) | (ipv4.proto(p) << 8) | ipv4.ttl(p), Pkt.KeyInfo);
 }
 
 /** TTL minus one with its checksum (RFC 1141). */
@@ -172,6 +177,21 @@ export function tcpReset(h: usize, tos: u32, ttl: u32, optLen: u32, dst: u32, ti
   }
   tcp.fillChecksum(t, tcp.HEADER_LEN, src, final);
   return r;
+}
+
+/**
+ * __udp4_lib_rcv before its socket: checks the datagram at `Trans` and cuts what is behind it. Answers its destination
+ * port, or the drop with bit 31 set.
+ */
+export function udpReceive(h: usize): u32 {
+  const ip: usize = load<u32>(h, Pkt.Net);
+  const p: usize = load<u32>(h, Pkt.Trans);
+  const hl = ipv4.headerLen(ip);
+  const bad = udp.check(p, load<u32>(h, Pkt.Len) - hl);
+  if (bad != Drop.None) return REFUSED | bad;
+  store<u32>(h, hl + udp.length(p), Pkt.Len);
+  if (!udp.verify(p, ipv4.src(ip), ipv4.dst(ip))) return REFUSED | Drop.UdpCsum;
+  return udp.dstPort(p);
 }
 
 /**

@@ -62,10 +62,20 @@ export enum Pkt {
   Spare3 = 116,
   Spare4 = 120,
   Spare5 = 124,
-  /** What `ipKey` read last: source and destination in host order; IHL (words) << 24 | TOS << 16 | protocol << 8 | TTL. */
+  /**
+   * What `ipKey` read last: source and destination in host order;
+   * `KeyBit.Fragment` | IHL (words) << 24 | TOS << 16 | protocol << 8 | TTL.
+   */
   KeySrc = 128,
   KeyDst = 132,
   KeyInfo = 136,
+}
+
+/** Beside the numbers in `Pkt.KeyInfo`. */
+export enum KeyBit {
+  Fragment = 0x10000000,
+  /** Bits 24 to 27. */
+  Words = 0x0f000000,
 }
 
 export enum PktType {

@@ -2,7 +2,7 @@
 
 import { Ct, CtEvent, CtInfo, CtStatus, CtTable, TcpState } from "../../../assembly/conntracklayout.ts";
 import { Drop } from "../../../assembly/drop.ts";
-import { Pkt, PktFlag } from "../../../assembly/layout.ts";
+import { KeyBit, Pkt, PktFlag } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import { Hook, type HookFn, priority, Verdict } from "../netfilter/hooks.ts";
@@ -133,7 +133,10 @@ export class Conntrack {
   private readonly gather: HookFn = (frame, hook) => {
     const { u32 } = this.host.world.core;
     if (u32[(frame + Pkt.Ct) >> 2] !== 0 || u32[(frame + Pkt.CtInfo) >> 2] === CtInfo.Untracked) return Verdict.Accept;
-    if (!this.host.world.x.ipv4IsFragment(u32[(frame + Pkt.Data) >> 2]!)) return Verdict.Accept;
+    // a received packet's header was read as it came in; what is made here was not
+    if (hook === Hook.Prerouting) {
+      if ((u32[(frame + Pkt.KeyInfo) >> 2]! & KeyBit.Fragment) === 0) return Verdict.Accept;
+    } else if (!this.host.world.x.ipv4IsFragment(u32[(frame + Pkt.Data) >> 2]!)) return Verdict.Accept;
     // nf_ct_defrag_user
     const bridged = hook === Hook.Prerouting && (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Bridged) !== 0;
     const inward = hook === Hook.Prerouting ? DefragUser.conntrackIn : DefragUser.conntrackOut;

@@ -1,7 +1,7 @@
 // src/host/ipv4/forward.ts: a packet for somebody else (net/ipv4/ip_forward.c), and routes that say no (ip_error).
 
 import { Drop } from "../../../assembly/drop.ts";
-import { OptFlag, Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
+import { KeyBit, OptFlag, Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import { errno, type Route } from "../fib/route.ts";
@@ -11,7 +11,7 @@ import { icmp, unreachable } from "./icmptypes.ts";
 
 const DF = 0x4000;
 /** Words of a header without options. */
-const NO_OPTIONS = 5;
+const NO_OPTIONS = 5 << 24;
 
 export class Forward {
   constructor(private readonly ns: Namespace) {}
@@ -44,7 +44,7 @@ export class Forward {
     }
     if (!ns.hooks.run(Hook.Forward, frame, dev, route.dev)) return;
     // ip_forward_finish
-    if (key >>> 24 > NO_OPTIONS) x.optForward(frame, route.source);
+    if ((key & KeyBit.Words) > NO_OPTIONS) x.optForward(frame, route.source);
     ns.output.output(frame, route, dev);
   }
 

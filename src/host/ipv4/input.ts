@@ -1,7 +1,7 @@
 // src/host/ipv4/input.ts: an IPv4 packet comes in: checks, PREROUTING, route, options, then on or up (net/ipv4/ip_input.c).
 
 import { Drop } from "../../../assembly/drop.ts";
-import { OptFlag, Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
+import { KeyBit, OptFlag, Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import { type Route, RouteType } from "../fib/route.ts";
@@ -10,7 +10,7 @@ import { Hook } from "../netfilter/hooks.ts";
 import { icmp } from "./icmptypes.ts";
 
 /** Words of a header without options. */
-const NO_OPTIONS = 5;
+const NO_OPTIONS = 5 << 24;
 const routeFlags = PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast;
 
 export class Input {
@@ -30,11 +30,15 @@ export class Input {
     const ns = this.ns;
     const { u32 } = ns.world.core;
     const flags = u32[(frame + Pkt.Flags) >> 2]!;
-    if ((flags & routeFlags) !== 0) return this.deliver(dev, frame); // looped back: its route came with it
+    if ((flags & routeFlags) !== 0) {
+      // looped back: its route came with it
+      ns.world.x.ipKey(frame);
+      return this.deliver(dev, frame);
+    }
     let route = ns.fib.routeInput(frame, dev);
     if (route === null) return ns.drop(frame, ns.fib.failure, dev);
     ns.setRouteFlags(frame, route);
-    if (u32[(frame + Pkt.KeyInfo) >> 2]! >>> 24 > NO_OPTIONS) {
+    if ((u32[(frame + Pkt.KeyInfo) >> 2]! & KeyBit.Words) > NO_OPTIONS) {
       route = this.options(dev, frame, route);
       if (route === null) return;
     }
@@ -136,8 +140,8 @@ export class Input {
   /** ip_local_deliver: reassembly, INPUT, then the protocol. */
   deliver(dev: Interface, frame: Frame): void {
     const ns = this.ns;
-    const { core, x } = ns.world;
-    if (x.ipv4IsFragment(core.u32[(frame + Pkt.Net) >> 2]!) && !ns.defragLocal(frame, dev)) return;
+    const key = ns.world.core.u32[(frame + Pkt.KeyInfo) >> 2]!;
+    if ((key & KeyBit.Fragment) !== 0 && !ns.defragLocal(frame, dev)) return;
     if (!ns.hooks.run(Hook.Input, frame, dev, null)) return;
     ns.local.receive(dev, frame);
   }

@@ -27,8 +27,7 @@ export class Local {
   /** Takes the frame; `Data` at the IPv4 header, whole. */
   receive(dev: Interface, frame: Frame): void {
     const ns = this.ns;
-    const { core, x } = ns.world;
-    const proto = x.ipv4Proto(core.u32[(frame + Pkt.Net) >> 2]!);
+    const proto = (ns.world.core.u32[(frame + Pkt.KeyInfo) >> 2]! >> 8) & 255;
     switch (proto) {
       case PROTO_ICMP:
         return ns.icmp.receive(dev, frame);
@@ -53,16 +52,10 @@ export class Local {
     const ns = this.ns;
     const { core, x } = ns.world;
     const { u32 } = core;
-    const net = u32[(frame + Pkt.Net) >> 2]!;
-    const p = u32[(frame + Pkt.Trans) >> 2]!;
-    const hl = x.ipv4HeaderLen(net);
-    const bad = x.udpCheck(p, u32[(frame + Pkt.Len) >> 2]! - hl);
-    if (bad !== Drop.None) return ns.drop(frame, bad, dev);
-    x.packetTrim(frame, hl + x.udpLength(p));
-    const src = x.ipv4Src(net);
-    const dst = x.ipv4Dst(net);
-    if (!x.udpVerify(p, src, dst)) return ns.drop(frame, Drop.UdpCsum, dev);
-    if (ns.sockets.find(PROTO_UDP, dst >>> 0, x.udpDstPort(p)) !== null) return ns.consume(frame, dev, "udp");
+    const port = x.udpReceive(frame);
+    if (port < 0) return ns.drop(frame, (port & 0xffff) as Drop, dev);
+    const dst = x.ipv4Dst(u32[(frame + Pkt.Net) >> 2]!) >>> 0;
+    if (ns.sockets.find(PROTO_UDP, dst, port) !== null) return ns.consume(frame, dev, "udp");
     if ((u32[(frame + Pkt.Flags) >> 2]! & (PktFlag.RtBroadcast | PktFlag.RtMulticast)) === 0) {
       ns.icmp.send(frame, icmp.unreachable, unreachable.port, 0);
     }

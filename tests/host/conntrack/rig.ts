@@ -85,6 +85,7 @@ export class Rig implements ConntrackHost {
     const { core } = this.world;
     const h = packetFrom(core, bytes);
     core.u32[(h + Pkt.Net) >> 2] = core.u32[(h + Pkt.Data) >> 2]!;
+    core.x.ipKey(h);
     return h;
   }
 
