@@ -43,6 +43,7 @@ function entry(exceptions: Exceptions, dst: number, expires: number): Exception 
     exceptions.set(dst, e);
   }
   e.expires = expires;
+  e.routes[0] = e.routes[1] = null;
   return e;
 }
 

@@ -38,6 +38,9 @@ export class RouteMaker {
   private exceptional(res: Result, fromHere: boolean, e: Exception): Route {
     const i = fromHere ? 1 : 0;
     if (e.cachedAt[i] === this.fib.generation) return e.routes[i]!;
+    // the one before, from other tables, leads nowhere now: unlike a next hop, an exception keeps no old routes alive
+    const old = e.routes[i];
+    if (old) this.fib.tables.store.released.add(old);
     const route = this.common(res, fromHere);
     const gateway = e.gateway !== 0 ? e.gateway : route.gateway;
     e.cachedAt[i] = this.fib.generation;
