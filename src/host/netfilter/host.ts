@@ -79,6 +79,8 @@ export interface FirewallHost extends Owner {
   readonly sysctl: Sysctl;
   readonly conntrack: Tracking;
   readonly fib: {
+    /** Moves with every change of addresses and routes. */
+    readonly generation: number;
     /** inet_addr_type, or inet_dev_addr_type with a device: RTN_*. */
     addrType(address: number, dev?: Interface | null): number;
     routeOutput(flow: Flow): Route | null;

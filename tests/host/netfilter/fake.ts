@@ -69,6 +69,7 @@ export class FakeHost implements FirewallHost {
   }
 
   readonly fib = {
+    generation: 0,
     addrType: (a: number): number =>
       this.local.has(a >>> 0) ? 2 : a >>> 28 === 14 ? 5 : a >>> 0 === 0xffffffff ? 3 : 1,
     routeOutput: (_flow: Flow): Route | null => this.route,

@@ -46,8 +46,20 @@ export function runCommand(iptables: Iptables, text: string): void {
   const verb = cursor.next();
   if (verb === null) cursor.fail(null, "expected a command such as -A, -D, -F");
   // work on the table itself: every command checks before it changes
-  applyWords(iptables, iptables.table(tableName), verb, cursor, null);
+  const table = iptables.table(tableName);
+  applyWords(iptables, table, verb, cursor, null);
+  if (iptables.backend === "legacy" && !asks.has(verb.text) && remembers(table)) iptables.reinstall(table);
   iptables.changed();
+}
+
+/** Verbs that change nothing. */
+const asks: ReadonlySet<string> = new Set(["-C", "--check"]);
+/** Matches whose memory is their rule's; what others share by name outlives it. */
+const memories = / -m (?:limit|statistic|quota|connlimit) /;
+
+function remembers(table: Table): boolean {
+  for (const c of table.chains.values()) if (c.rules.some((r) => memories.test(r.spec))) return true;
+  return false;
 }
 
 /** One command on a table. The cursor stands behind the verb. */

@@ -127,6 +127,7 @@ export class Iptables {
   changed(): void {
     let n = 0;
     for (const t of this.tables.values()) {
+      t.changed();
       for (const c of t.chains.values()) for (const r of c.rules) if (r.tracks) n++;
     }
     const before = this.tracking;

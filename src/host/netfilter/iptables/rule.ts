@@ -43,6 +43,8 @@ export interface Match {
   readonly test: (c: Context) => boolean;
   /** It needs connection tracking. */
   readonly tracks?: boolean;
+  /** Its answer depends on what the key of a walk holds, and on nothing else (walkcache.ts). */
+  readonly keyed?: boolean;
   /** Hooks that it may be reached from (bits 1 << Hook); all when left out. */
   readonly hooks?: number;
   /** The rule goes away. */
@@ -169,6 +171,8 @@ export class Rule {
   /** What the rule answers when nothing is to be done; -1 when `run` decides. A rule without target goes on. */
   readonly verdict: number;
   readonly run: ((c: Context) => Outcome) | null;
+  /** A walk past it may be remembered: its matches are keyed, and so is what it does. */
+  readonly keyed: boolean;
 
   constructor(
     ip: IpMatch,
@@ -194,6 +198,7 @@ export class Rule {
     this.extensions = matches.filter((m) => m.test !== always).map((m) => m.test);
     this.run = target === null ? null : target.run;
     this.verdict = target === null ? Outcome.Continue : (target.verdict ?? -1);
+    this.keyed = (jump !== null || this.verdict >= 0) && matches.every((m) => m.keyed === true || m.test === always);
     this.asks =
       (ip.srcMask !== 0 || ip.srcInverted ? Asks.src : 0) |
       (ip.dstMask !== 0 || ip.dstInverted ? Asks.dst : 0) |

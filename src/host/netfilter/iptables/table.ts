@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 import type { FirewallHost } from "../host.ts";
 import { Hook, Verdict, hookNames, priority } from "../hooks.ts";
 import { Outcome, type Backend, type Rule } from "./rule.ts";
+import { WalkCache } from "./walkcache.ts";
 
 /** Tables with their built-in chains, in the order that chains are saved. */
 export const builtinChains: Readonly<Record<string, readonly Hook[]>> = {
@@ -24,13 +25,18 @@ export class Chain {
   readonly rules: Rule[] = [];
   packets = 0;
   bytes = 0;
+  /** Of a built-in chain: walks from here that were taken before. Nat's chains see a connection once: null there. */
+  readonly walks: WalkCache | null;
 
   constructor(
     readonly name: string,
     /** The hook of a built-in chain; null for a user's. */
     readonly hook: Hook | null,
     public policy: Verdict.Accept | Verdict.Drop = Verdict.Accept,
-  ) {}
+    remembers = false,
+  ) {
+    this.walks = remembers ? new WalkCache() : null;
+  }
 }
 
 export class Table {
@@ -42,16 +48,46 @@ export class Table {
     private readonly host: FirewallHost,
     readonly backend: Backend,
   ) {
-    for (const hook of builtinChains[name]!) this.chains.set(hookNames[hook], new Chain(hookNames[hook], hook));
+    for (const hook of builtinChains[name]!) {
+      this.chains.set(hookNames[hook], new Chain(hookNames[hook], hook, Verdict.Accept, name !== "nat"));
+    }
+  }
+
+  /** Forgets the walks that were taken: rules came or went. */
+  changed(): void {
+    for (const c of this.chains.values()) c.walks?.clear();
   }
 
   /** Walks a built-in chain. The context holds the packet; `walk` is its jump stack. */
   run(chain: Chain, c: Context, walk: Walk): Verdict {
+    const { world, fib } = this.host;
+    const { walks } = chain;
+    if (walks === null || chain.rules.length === 0 || world.tracer !== null) return this.walk(chain, c, walk, false);
+    const way = walks.find(c, world.core.u8, fib.generation);
+    if (way === null) return this.walk(chain, c, walk, walks.open);
+    const { rules, verdict } = way;
+    for (let i = 0; i < rules.length; i++) {
+      const rule = rules[i]!;
+      rule.packets++;
+      rule.bytes += c.len;
+    }
+    return verdict >= 0 ? verdict : this.policy(chain, c);
+  }
+
+  private policy(chain: Chain, c: Context): Verdict {
+    chain.packets++;
+    chain.bytes += c.len;
+    return chain.policy;
+  }
+
+  /** The walk itself. While `open`, it is remembered if every rule on the way is keyed. */
+  private walk(chain: Chain, c: Context, walk: Walk, open: boolean): Verdict {
     const tracing = this.host.world.tracer !== null;
     let current = chain;
     let rules = chain.rules;
     let i = 0;
     let depth = 0;
+    let matched = 0;
     for (;;) {
       if (i >= rules.length) {
         if (depth === 0) break;
@@ -62,6 +98,7 @@ export class Table {
         continue;
       }
       const rule = rules[i++]!;
+      if (!rule.keyed) open = false;
       if (!rule.test(c)) {
         if (c.hotdrop) {
           if (tracing)
@@ -72,6 +109,7 @@ export class Table {
       }
       rule.packets++;
       rule.bytes += c.len;
+      walk.matched[matched++] = rule;
       if (tracing) this.trace(c, "rule", `${this.name} -A ${current.name}${rule.spec}`);
       const next = rule.jump;
       if (next !== null) {
@@ -91,14 +129,19 @@ export class Table {
         i = rules.length;
         continue;
       }
+      if (open) this.keep(chain, walk, matched, outcome);
       return outcome as Verdict;
     }
-    chain.packets++;
-    chain.bytes += c.len;
+    if (open) this.keep(chain, walk, matched, -1);
     if (tracing) {
       this.trace(c, "rule", `${this.name} ${chain.name} policy ${chain.policy === Verdict.Accept ? "ACCEPT" : "DROP"}`);
     }
-    return chain.policy;
+    return this.policy(chain, c);
+  }
+
+  private keep(chain: Chain, walk: Walk, matched: number, verdict: number): void {
+    walk.matched.length = matched;
+    chain.walks!.keep(walk.matched, verdict);
   }
 
   private trace(c: Context, kind: "rule", text: string): void {
@@ -110,4 +153,6 @@ export class Table {
 export class Walk {
   readonly chains: Chain[] = [];
   readonly rules: number[] = [];
+  /** The rules that matched so far. */
+  readonly matched: Rule[] = [];
 }

@@ -156,6 +156,7 @@ const connbytes: MatchMaker = (place) => {
     finish(fail): Match {
       if (min < 0 || mode === "" || dir === "")
         fail("match 'connbytes' needs --connbytes, --connbytes-mode and --connbytes-dir");
+      t.account();
       const sum = (frame: number, what: 0 | 1): number =>
         (dir === "reply" ? 0 : t.counter(frame, 0, what)) + (dir === "original" ? 0 : t.counter(frame, 1, what));
       const range = max === Number.MAX_SAFE_INTEGER ? String(min) : `${min}:${max}`;
@@ -163,7 +164,7 @@ const connbytes: MatchMaker = (place) => {
         text: `-m connbytes${inverted ? " !" : ""} --connbytes ${range} --connbytes-mode ${mode} --connbytes-dir ${dir}`,
         tracks: true,
         test(c) {
-          if (c.field(Pkt.Ct) === 0) return false;
+          if (!t.counted(c.frame)) return false;
           const packets = mode === "bytes" ? 0 : sum(c.frame, 0);
           const bytes = mode === "packets" ? 0 : sum(c.frame, 1);
           const v =

@@ -172,6 +172,7 @@ const conntrack: MatchMaker = (place) => {
       return {
         text: `-m conntrack${criteria.map((c) => c.text).join("")}`,
         tracks: true,
+        keyed: tests.length === 0 && !snat && !dnat,
         test(c) {
           const tracked = c.field(Pkt.Ct) !== 0;
           if (stateMask !== 0) {

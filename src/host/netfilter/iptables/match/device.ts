@@ -78,6 +78,7 @@ const addrtype: MatchMaker = (place) => {
       const { prerouting, input, forward, output, postrouting } = hookBit;
       return {
         text,
+        keyed: true,
         hooks: limitIn ? prerouting | input | forward : limitOut ? forward | output | postrouting : -1,
         test(c) {
           const dev = limitIn ? c.input : limitOut ? c.output : null;

@@ -164,6 +164,7 @@ const tcp: MatchMaker = (place, fail) => {
         const need = Math.max(sourceLen, isAny(destination) ? 0 : 4, mask !== 0 ? 14 : 0);
         return {
           text,
+          keyed: true,
           test(c) {
             if (c.fragOffset !== 0 || c.l4Len < need) return false;
             if (!portMatches(c.sport, source) || !portMatches(c.dport, destination)) return false;
@@ -173,6 +174,7 @@ const tcp: MatchMaker = (place, fail) => {
       }
       return {
         text,
+        keyed: option === 0,
         test(c) {
           if (c.fragOffset !== 0) {
             // an offset of 8 bytes would overwrite the flags: always an attack
@@ -209,6 +211,7 @@ const udp: MatchMaker = (place, fail) => {
         const need = isAny(destination) ? 2 : 4;
         return {
           text,
+          keyed: true,
           test: (c) =>
             c.fragOffset === 0 && c.l4Len >= need && portMatches(c.sport, source) && portMatches(c.dport, destination),
         };
