@@ -50,7 +50,10 @@ function route(fib: Fib, words: Words, verb: string): void {
 
 /** `ip route flush table N`, `ip route flush cache`, `ip route flush dev X [table N]`. */
 function flushRoutes(fib: Fib, words: Words): void {
-  if (words.accept("cache")) return fib.changed();
+  if (words.accept("cache")) {
+    fib.flushes++;
+    return fib.changed();
+  }
   let table: number | null = null;
   let dev: string | null = null;
   let all = false;

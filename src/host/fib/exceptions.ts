@@ -19,6 +19,8 @@ export interface Exception {
   locked: boolean;
   /** When it is forgotten, in ns. */
   expires: number;
+  /** `Fib.flushes` when it was learned: what was learned before is forgotten when a packet asks (fnhe_genid). */
+  flushes: number;
   /** What packets get, forwarded ones and those made here, and the generation that each was made in. */
   readonly routes: [Route | null, Route | null];
   readonly cachedAt: [number, number];
@@ -36,20 +38,21 @@ export function findException(exceptions: Exceptions, dst: number, now: number):
   return null;
 }
 
-function entry(exceptions: Exceptions, dst: number, expires: number): Exception {
+function entry(exceptions: Exceptions, dst: number, expires: number, flushes: number): Exception {
   let e = exceptions.get(dst);
   if (e === undefined) {
-    e = { gateway: 0, pmtu: 0, locked: false, expires, routes: [null, null], cachedAt: [-1, -1] };
+    e = { gateway: 0, pmtu: 0, locked: false, expires, flushes, routes: [null, null], cachedAt: [-1, -1] };
     exceptions.set(dst, e);
   }
   e.expires = expires;
+  e.flushes = flushes;
   e.routes[0] = e.routes[1] = null;
   return e;
 }
 
 /** A router told of a better gateway. */
-export function learnGateway(exceptions: Exceptions, dst: number, gateway: number, now: number): void {
-  entry(exceptions, dst, now + redirectExpires).gateway = gateway;
+export function learnGateway(exceptions: Exceptions, dst: number, gateway: number, now: number, flushes: number): void {
+  entry(exceptions, dst, now + redirectExpires, flushes).gateway = gateway;
 }
 
 /**
@@ -57,13 +60,13 @@ export function learnGateway(exceptions: Exceptions, dst: number, gateway: numbe
  * False when that teaches nothing.
  */
 export function learnPmtu(
-  exceptions: Exceptions, dst: number, route: Route, old: number, mtu: number, now: number,
+  exceptions: Exceptions, dst: number, route: Route, old: number, mtu: number, now: number, flushes: number,
 ): boolean {
   if (route.mtuLocked || route.pmtuLocked === true || old < mtu) return false;
   const locked = mtu < minPmtu;
   const pmtu = locked ? Math.min(old, minPmtu) : mtu;
   if (route.pmtu === pmtu && !locked && now < (route.expires ?? 0) - mtuExpires / 2) return false;
-  const e = entry(exceptions, dst, now + mtuExpires);
+  const e = entry(exceptions, dst, now + mtuExpires, flushes);
   e.pmtu = pmtu;
   e.locked = locked;
   return true;

@@ -32,6 +32,8 @@ export class Fib {
   generation = 0;
   /** Grows when addresses or links change: until then a route's source stays (dev_addr_genid). */
   addressGeneration = 0;
+  /** How often `ip route flush cache` was said. */
+  flushes = 0;
   /** The device's last address went: IPv4 is off there (fib_disable_ip). */
   onDisable: ((dev: Interface) => void) | null = null;
   /** Why the last decision was refused. */

@@ -36,6 +36,7 @@ export class RouteMaker {
 
   /** rt_bind_exception: as the route, but for what was learned. */
   private exceptional(res: Result, fromHere: boolean, e: Exception): Route {
+    if (e.flushes !== this.fib.flushes) this.forget(e);
     const i = fromHere ? 1 : 0;
     if (e.cachedAt[i] === this.fib.generation) return e.routes[i]!;
     // the one before, from other tables, leads nowhere now: unlike a next hop, an exception keeps no old routes alive
@@ -45,6 +46,17 @@ export class RouteMaker {
     const gateway = e.gateway !== 0 ? e.gateway : route.gateway;
     e.cachedAt[i] = this.fib.generation;
     return (e.routes[i] = { ...route, gateway, pmtu: e.pmtu, pmtuLocked: e.locked, expires: e.expires });
+  }
+
+  private forget(e: Exception): void {
+    const { released } = this.fib.tables.store;
+    for (const route of e.routes) if (route !== null) released.add(route);
+    e.flushes = this.fib.flushes;
+    e.gateway = e.pmtu = 0;
+    e.locked = false;
+    e.expires = Infinity;
+    e.routes[0] = e.routes[1] = null;
+    e.cachedAt[0] = e.cachedAt[1] = -1;
   }
 
   private common(res: Result, fromHere: boolean): Route {

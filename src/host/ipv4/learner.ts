@@ -77,7 +77,7 @@ export class Learner {
     const { fib, world } = this.ns;
     const old = this.ns.routeMtu(route);
     nh.exceptions ??= new Map();
-    if (learnPmtu(nh.exceptions, this.flow.dst, route, old, mtu, world.clock.now)) fib.changed();
+    if (learnPmtu(nh.exceptions, this.flow.dst, route, old, mtu, world.clock.now, fib.flushes)) fib.changed();
   }
 
   private redirected(dev: Interface, frame: Frame, p: number, route: Route, nh: Nexthop): void {
@@ -101,7 +101,7 @@ export class Learner {
     } else if (ns.fib.addrType(gateway) !== RouteType.Unicast) return;
     if (!ns.neighbours.isKnown(route.dev!, gateway)) return;
     nh.exceptions ??= new Map();
-    learnGateway(nh.exceptions, this.flow.dst, gateway, ns.world.clock.now);
+    learnGateway(nh.exceptions, this.flow.dst, gateway, ns.world.clock.now, ns.fib.flushes);
     ns.fib.changed();
   }
 }
