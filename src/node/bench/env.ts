@@ -121,7 +121,6 @@ export class Env {
     try {
       return { name, ...(await make()) };
     } catch (e) {
-      if (!(e instanceof Absent)) throw e;
       return {
         name,
         run() {
