@@ -48,10 +48,16 @@ export function routeInput(fib: Fib, frame: Frame, dev: Interface, given: number
   const before = u32[(frame + Pkt.Flags) >> 2]!;
   const route = decide(fib, frame, dev, given);
   if (route === null || route.error !== 0) return route;
-  if (route.type === RouteType.Local || (route.type === RouteType.Unicast && fib.result.info!.nexthops.length === 1)) {
+  if (route.type === RouteType.Local || (route.type === RouteType.Unicast && isPlain(fib))) {
     inputCache.keep(dst, src, where, mark, route, u32[(frame + Pkt.Flags) >> 2]! & ~before & PktFlag.DoRedirect);
   }
   return route;
+}
+
+/** One way, about which ICMP taught nothing that expires. */
+function isPlain(fib: Fib): boolean {
+  const { info, nexthop } = fib.result;
+  return info!.nexthops.length === 1 && !nexthop!.exceptions;
 }
 
 function decide(fib: Fib, frame: Frame, dev: Interface, given: number): Route | null {
