@@ -28,6 +28,14 @@ export interface Suite {
   readonly run: (env: Env) => Promise<void>;
 }
 
+export interface CompileOptions {
+  /** A library's name for pkg-config. */
+  readonly library?: string;
+  readonly define?: string;
+  /** Of the program; the source's without it. */
+  readonly name?: string;
+}
+
 /** Longest that one answer of a peer may take. */
 const PATIENCE = 120_000;
 
@@ -84,25 +92,24 @@ export class Env {
     return join(this.dir, name);
   }
 
-  /**
-   * Compiles `bench/SOURCE` with gcc for this machine and answers the program's path. What is missing is an `Absent`.
-   * `library` is a name for pkg-config.
-   */
-  compile(source: string, library: string | null = null): Promise<string> {
-    let made = this.binaries.get(source);
-    if (made === undefined) this.binaries.set(source, (made = this.build(source, library)));
+  /** Compiles `bench/SOURCE` with gcc for this machine and answers the program's path. What is missing is an `Absent`. */
+  compile(source: string, options: CompileOptions = {}): Promise<string> {
+    const name = options.name ?? source.replace(/\.c$/, "");
+    let made = this.binaries.get(name);
+    if (made === undefined) this.binaries.set(name, (made = this.build(source, name, options)));
     return made;
   }
 
-  private async build(source: string, library: string | null): Promise<string> {
+  private async build(source: string, name: string, { library, define }: CompileOptions): Promise<string> {
     const gcc = tool("gcc");
     let flags: string[] = [];
-    if (library !== null) {
+    if (library !== undefined) {
       const r = spawnSync(tool("pkg-config"), ["--cflags", "--libs", library], { encoding: "utf8" });
       if (r.status !== 0) throw new Absent(`${library}: not installed`);
       flags = r.stdout.split(/\s+/).filter((w) => w !== "");
     }
-    const out = this.file(source.replace(/\.c$/, ""));
+    if (define !== undefined) flags.push(`-D${define}`);
+    const out = this.file(name);
     const words = ["-O3", "-march=native", "-std=gnu11", "-o", out, packageFile(`bench/${source}`), ...flags];
     const r = await output(gcc, words);
     if (r.status !== 0) throw new Absent(`bench/${source} does not compile: ${r.stderr.split("\n").find((l) => /error/.test(l)) ?? ""}`);
@@ -153,9 +160,9 @@ export interface Output {
 }
 
 /** Runs a program to its end. */
-export function output(path: string, words: readonly string[]): Promise<Output> {
+export function output(path: string, words: readonly string[], env = process.env): Promise<Output> {
   return new Promise((resolve) => {
-    execFile(path, words, { maxBuffer: 1 << 26, timeout: PATIENCE, encoding: "utf8" }, (e, stdout, stderr) => {
+    execFile(path, words, { maxBuffer: 1 << 26, timeout: PATIENCE, encoding: "utf8", env }, (e, stdout, stderr) => {
       const status = e === null ? 0 : typeof e.code === "number" ? e.code : 1;
       resolve({ status, stdout, stderr: stderr === "" && e !== null ? e.message : stderr });
     });

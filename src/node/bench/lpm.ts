@@ -154,7 +154,7 @@ function programs(env: Env, lpm: Lpm): { c: Program; dpdk: Program } {
   };
   return {
     c: once(async () => ready(env.start(await env.compile("lpm.c"), files()))),
-    dpdk: once(async () => ready(env.start(await env.compile("rte_lpm.c", "libdpdk"), files()))),
+    dpdk: once(async () => ready(env.start(await env.compile("rte_lpm.c", { library: "libdpdk" }), files()))),
   };
 }
 

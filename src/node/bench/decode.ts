@@ -1,0 +1,176 @@
+// src/node/bench/decode.ts: a capture file to columns, every checksum verified.
+
+import { spawn, spawnSync } from "node:child_process";
+import { closeSync, openSync, readSync } from "node:fs";
+import { Layer, Rec, Status } from "../../../assembly/record.ts";
+import { MAX_CAPTURED } from "../../capture/format.ts";
+import { CaptureReader } from "../../capture/reader.ts";
+import { Dissection } from "../../core/dissect.ts";
+import { loadCore } from "../core.ts";
+import { packageFile } from "../package.ts";
+import { writeCaptures } from "./capturefile.ts";
+import { type Env, output, type Suite, tool } from "./env.ts";
+import { Absent, now, type Peer } from "./measure.ts";
+
+const CHUNK = 256 * 1024;
+
+/** What all decoders of a file have to agree on. */
+class Tally {
+  packets = 0;
+  netGood = 0;
+  good = 0;
+  bad = 0;
+  absent = 0;
+  addresses = 0;
+  ports = 0;
+
+  toString(): string {
+    const { packets, netGood, good, bad, absent, addresses, ports } = this;
+    return `${packets} packets, IPv4 good ${netGood}, good ${good}, bad ${bad}, absent ${absent}, sums ${addresses.toString(16)} ${ports.toString(16)}`;
+  }
+}
+
+class Decoder {
+  private readonly core = loadCore();
+  private readonly dissection = new Dissection(this.core);
+  private readonly chunkAt = this.core.x.alloc(CHUNK) >>> 0;
+  private readonly strayAt = this.core.x.alloc(MAX_CAPTURED) >>> 0;
+  private readonly chunk = this.core.u8.subarray(this.chunkAt, this.chunkAt + CHUNK);
+
+  /** Reads the file to its end; the number of packets. With a tally the columns are looked at as well. */
+  read(path: string, tally: Tally | null): number {
+    const { core, dissection, chunk, strayAt } = this;
+    const reader = new CaptureReader();
+    const fd = openSync(path, "r");
+    try {
+      for (;;) {
+        const n = readSync(fd, chunk, 0, CHUNK, null);
+        if (n === 0) break;
+        reader.push(n === CHUNK ? chunk : chunk.subarray(0, n));
+        while (reader.next()) {
+          const length = reader.capturedLength;
+          let at = strayAt;
+          if (reader.buffer.buffer === core.u8.buffer) at = reader.buffer.byteOffset + reader.offset;
+          else core.u8.set(reader.buffer.subarray(reader.offset, reader.offset + length), strayAt);
+          dissection.dissect(at, length, reader.originalLength, reader.linkType);
+          if (tally !== null) this.count(tally);
+        }
+      }
+      reader.end();
+    } finally {
+      closeSync(fd);
+    }
+    return reader.number;
+  }
+
+  private count(t: Tally): void {
+    const d = this.dissection;
+    const layers = d.get(Rec.Layers);
+    t.packets++;
+    if ((layers & Layer.Ip) === 0) return;
+    if (((layers & Layer.NetStatus) >>> 16) === Status.Good) t.netGood++;
+    const status = (layers & Layer.TransStatus) >>> 18;
+    if (status === Status.Good) t.good++;
+    else if (status === Status.Bad) t.bad++;
+    else if (status === Status.Absent) t.absent++;
+    t.addresses = (t.addresses + d.get(Rec.Src) + d.get(Rec.Dst)) >>> 0;
+    t.ports = (t.ports + d.get(Rec.Ports)) >>> 0;
+  }
+}
+
+/** Lines of a tool's output that match, without keeping it. */
+function countLines(path: string, words: readonly string[], counts: readonly RegExp[]): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(path, words, { stdio: ["ignore", "pipe", "ignore"] });
+    const found = counts.map(() => 0);
+    let rest = "";
+    child.stdout.setEncoding("latin1").on("data", (text: string) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) counts.forEach((re, i) => re.test(line) && found[i]!++);
+    });
+    child.on("error", reject);
+    child.on("close", () => resolve(found));
+  });
+}
+
+/** A tool that prints what it decodes; its run goes to /dev/null. */
+function printer(env: Env, name: string, words: readonly string[], file: string, packets: number, answer: (path: string) => Promise<string>, expect: string): Promise<Peer> {
+  return env.peer(name, async () => {
+    const path = tool(name);
+    return {
+      answer: () => answer(path),
+      expect: () => expect,
+      run() {
+        const from = now();
+        const r = spawnSync(path, [...words, "-r", file], { stdio: ["ignore", "ignore", "ignore"], timeout: 120_000 });
+        if (r.status !== 0) throw new Error(`${name} ends with ${r.status}`);
+        return packets / (now() - from) / 1000;
+      },
+    };
+  });
+}
+
+async function run(env: Env): Promise<void> {
+  const decoder = new Decoder();
+  const file = env.file("decode.pcap");
+  const some = env.file("decode-some.pcap");
+  const few = env.file("decode-few.pcap");
+  const [packets, somePackets, fewPackets] = writeCaptures(loadCore(), [
+    { path: file, bytes: env.size(320_000_000, 200_000) },
+    { path: some, bytes: env.size(20_000_000, 100_000) },
+    { path: few, bytes: env.size(4_000_000, 50_000) },
+  ]) as [number, number, number];
+  const tally = (path: string): Tally => {
+    const t = new Tally();
+    decoder.read(path, t);
+    return t;
+  };
+  const program = (name: string, make: () => Promise<string>): Promise<Peer> =>
+    env.peer(name, async () => {
+      const c = env.start(await make(), [file]);
+      return { answer: () => c.ask("digest"), run: () => c.number("run") };
+    });
+  const tcpdumpExpects = tally(some);
+  const tsharkExpects = tally(few);
+  const checks = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"].flatMap((o) => ["-o", `${o}:TRUE`]);
+  const badFilter = "udp.checksum.status == 0 || tcp.checksum.status == 0 || icmp.checksum.status == 0";
+  await env.measure({
+    name: "decode",
+    unit: "Mpkt/s",
+    better: "more",
+    note: `a pcap file of ${packets} packets to columns, checksums verified`,
+    answer: () => tally(file).toString(),
+    run() {
+      const from = now();
+      const n = decoder.read(file, null);
+      return n / (now() - from) / 1000;
+    },
+    peers: [
+      await program("C", () => env.compile("pcap.c")),
+      await program("libpcap + C", () => env.compile("pcap.c", { library: "libpcap", name: "libpcap", define: "LIBPCAP" })),
+      await program("gopacket", () => gopacket(env)),
+      await printer(env, "tcpdump", ["-nnv"], some, somePackets, async (path) => {
+        const [all, bad] = await countLines(path, ["-nnv", "-r", some], [/^\d\d:\d\d:/, /\(incorrect|bad udp cksum|wrong icmp cksum/]);
+        return `${all} packets, bad ${bad}`;
+      }, `${tcpdumpExpects.packets} packets, bad ${tcpdumpExpects.bad}`),
+      await printer(env, "tshark", ["-n", ...checks], few, fewPackets, async (path) => {
+        const [all] = await countLines(path, ["-n", "-r", few], [/./]);
+        const [bad] = await countLines(path, ["-n", ...checks, "-r", few, "-Y", badFilter], [/./]);
+        return `${all} packets, bad ${bad}`;
+      }, `${tsharkExpects.packets} packets, bad ${tsharkExpects.bad}`),
+    ],
+  });
+}
+
+/** Builds bench/gopacket; the module must be in Go's cache already, nothing is fetched. */
+async function gopacket(env: Env): Promise<string> {
+  const go = tool("go");
+  const out = env.file("gopacket");
+  const dir = packageFile("bench/gopacket");
+  const r = await output(go, ["build", "-C", dir, "-mod=mod", "-o", out, "."], { ...process.env, GOFLAGS: "", GOPROXY: "off" });
+  if (r.status !== 0) throw new Absent(`gopacket: not installed (${r.stderr.trim().split("\n").at(-1) ?? ""})`);
+  return out;
+}
+
+export const decode: Suite = { name: "decode", summary: "a capture file to columns, checksums verified", rows: ["decode"], run };
