@@ -29,7 +29,9 @@ export class Progress {
       return;
     }
     const full = Math.round(Math.min(1, done) * WIDTH);
-    process.stderr.write(`\r${label} [${"#".repeat(full)}${" ".repeat(WIDTH - full)}] ${Math.floor(Math.min(1, done) * 100)} %\u001b[K`);
+    process.stderr.write(
+      `\r${label} [${"#".repeat(full)}${" ".repeat(WIDTH - full)}] ${Math.floor(Math.min(1, done) * 100)} %\u001b[K`,
+    );
   };
 
   /** Takes the bar away. */
@@ -39,7 +41,11 @@ export class Progress {
   }
 
   /** The chunks of a file with a bar for how much of its `size` bytes was read. */
-  async *over(source: AsyncIterable<Uint8Array>, label: string, size: number): AsyncGenerator<Uint8Array, void, undefined> {
+  async *over(
+    source: AsyncIterable<Uint8Array>,
+    label: string,
+    size: number,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     let read = 0;
     for await (const chunk of source) {
       this.show(label, size > 0 ? read / size : NaN);

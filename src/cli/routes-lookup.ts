@@ -33,7 +33,10 @@ class Lookups {
   private readonly tails: Uint8Array[];
   readonly stdout = new Stdout();
 
-  constructor(private readonly table: RouteTable, private readonly options: LookupOptions) {
+  constructor(
+    private readonly table: RouteTable,
+    private readonly options: LookupOptions,
+  ) {
     const { x } = table.core;
     this.keys = x.alloc(BATCH * 4) >>> 0;
     this.found = x.alloc(BATCH * 4) >>> 0;
@@ -116,7 +119,8 @@ function whyText(table: RouteTable, address: number): string {
   for (const [k, i] of covering.entries()) {
     const length = table.columns.lengths[i]!;
     const hop = table.hops.list[table.columns.hops[i]!]!.key;
-    const wins = k > 0 ? "" : `  wins: ${covering.length === 1 ? "the only one that covers it" : "the longest that covers it"}`;
+    const wins =
+      k > 0 ? "" : `  wins: ${covering.length === 1 ? "the only one that covers it" : "the longest that covers it"}`;
     const bits = bitsOf((address & maskOf(length)) >>> 0, length);
     rows.push(`${table.prefixText(i).padEnd(18)}  ${bits}${hop === "" ? "" : `  ${hop}`}${wins}`);
   }
@@ -197,7 +201,8 @@ export async function lookUpStdin(table: RouteTable, options: LookupOptions): Pr
       bytes.set(chunk, rest.length);
     }
     rest = bytes.slice(await lines(bytes));
-    if (rest.length > MAX_LINE) throw new Failure(`stdin:${line + 1}:1: longer than ${MAX_LINE} bytes, expected an address a line`);
+    if (rest.length > MAX_LINE)
+      throw new Failure(`stdin:${line + 1}:1: longer than ${MAX_LINE} bytes, expected an address a line`);
     // who types, or waits for an answer before the next question, gets it
     if (chunk.length < 65_536) await lookups.finish();
   }

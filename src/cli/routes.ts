@@ -57,7 +57,13 @@ function note(text: string): void {
 }
 
 async function read(file: string, c: Context): Promise<RouteTable> {
-  const size = file === "-" ? 0 : await stat(file).then((s) => s.size, () => 0);
+  const size =
+    file === "-"
+      ? 0
+      : await stat(file).then(
+          (s) => s.size,
+          () => 0,
+        );
   const name = nameOf(file);
   try {
     const source = c.progress.over(readChunks(file, { reuse: true }), `reading ${name}`, size);
@@ -65,8 +71,8 @@ async function read(file: string, c: Context): Promise<RouteTable> {
     c.progress.clear();
     for (const [what, count] of r.passedOver) note(`${name}: passed over: ${count} ${what}`);
     if (r.firstFault !== null) {
-      const what = r.format === "MRT" ? "record" : "line";
-      note(`${name}: passed over: ${r.faults} wrong ${what}${r.faults === 1 ? "" : "s"}, the first: ${located(name, r.firstFault)}`);
+      const what = `${r.format === "MRT" ? "record" : "line"}${r.faults === 1 ? "" : "s"}`;
+      note(`${name}: passed over: ${r.faults} wrong ${what}, the first: ${located(name, r.firstFault)}`);
     }
     return r.table;
   } catch (e) {
@@ -158,8 +164,14 @@ async function run(words: string[]): Promise<number> {
   const { values, positionals } = parseWords(words, {
     allowPositionals: true,
     options: {
-      why: flag, json: flag, diff: { type: "string" }, prefixes: flag, aggregate: flag, stats: flag,
-      table: { type: "string" }, lenient: flag,
+      why: flag,
+      json: flag,
+      diff: { type: "string" },
+      prefixes: flag,
+      aggregate: flag,
+      stats: flag,
+      table: { type: "string" },
+      lenient: flag,
     },
   });
   const [file, ...addresses] = positionals;
@@ -167,17 +179,24 @@ async function run(words: string[]): Promise<number> {
   const verbs = (["diff", "aggregate", "stats"] as const).filter((v) => values[v] !== undefined);
   const [verb] = verbs;
   if (verbs.length > 1) throw new Failure(`routes: --${verbs.join(" and --")}: expected one of them`);
-  if (verb !== undefined && addresses.length > 0) throw new Failure(`routes: --${verb} takes no ADDRESS, got '${addresses[0]}'`);
+  if (verb !== undefined && addresses.length > 0)
+    throw new Failure(`routes: --${verb} takes no ADDRESS, got '${addresses[0]}'`);
   if (verb !== undefined && values.why === true) throw new Failure(`routes: --why and --${verb}: expected one of them`);
   if (verb === "aggregate" && values.json === true) throw new Failure("routes: --aggregate prints a table, not JSON");
   if (verb !== "diff" && values.prefixes === true) throw new Failure("routes: --prefixes belongs to --diff OTHER");
   if (file === "-" && (values.diff === "-" || (verb === undefined && addresses.length === 0))) {
-    throw new Failure(`routes: stdin is TABLE already, expected ${values.diff === "-" ? "a file for OTHER" : "an ADDRESS"}`);
+    throw new Failure(
+      `routes: stdin is TABLE already, expected ${values.diff === "-" ? "a file for OTHER" : "an ADDRESS"}`,
+    );
   }
   const table = values.table === undefined ? undefined : parseTable(values.table);
   if (table === null) throw new Failure(`--table '${values.table}': expected a table's name or number`);
   const c: Context = {
-    core: loadCore(), progress: new Progress(), stdout: new Stdout(), lenient: values.lenient === true, table,
+    core: loadCore(),
+    progress: new Progress(),
+    stdout: new Stdout(),
+    lenient: values.lenient === true,
+    table,
   };
   const read1 = await read(file, c);
   if (values.diff !== undefined) {

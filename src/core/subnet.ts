@@ -1,5 +1,5 @@
-// src/core/subnet.ts: the arithmetic of networks: masks, hosts, splitting, summarising. Addresses are unsigned numbers in
-// host order; a network is a `Prefix` whose bits behind the length are 0.
+// src/core/subnet.ts: the arithmetic of networks: masks, hosts, splitting, summarising. Addresses are unsigned numbers
+// in host order; a network is a `Prefix` whose bits behind the length are 0.
 
 import { type Prefix, formatIpv4, formatPrefix, maskOf, parseIpv4 } from "./address.ts";
 
@@ -65,8 +65,8 @@ export function overlaps(a: Prefix, b: Prefix): boolean {
 }
 
 /**
- * A length from `24`, `/24`, a mask `255.255.255.0` or a wildcard `0.0.0.255`; null for none of them, as for a mask with
- * holes. `0.0.0.0` and `255.255.255.255` are masks: /0 and /32.
+ * A length from `24`, `/24`, a mask `255.255.255.0` or a wildcard `0.0.0.255`; null for none of them, as for a mask
+ * with holes. `0.0.0.0` and `255.255.255.255` are masks: /0 and /32.
  */
 export function parseMask(text: string): number | null {
   const digits = /^\/?(\d{1,2})$/.exec(text);
@@ -79,7 +79,7 @@ export function parseMask(text: string): number | null {
   return wildcardOf(zeros) === v ? zeros : null;
 }
 
-/** `10.0.0.5/16`, `10.0.0.5/255.255.0.0`, `10.0.0.5 255.255.0.0`, or an address (/32). Host bits are kept; null for none. */
+/** `10.0.0.5/16`, `10.0.0.5/255.255.0.0`, `10.0.0.5 255.255.0.0`, an address (/32). Host bits stay; null for none. */
 export function parseSubnet(text: string): Prefix | null {
   const m = /^\s*([\d.]+)(?:\s*\/\s*|\s+)?(\S+)?\s*$/.exec(text);
   if (m === null) return null;
@@ -96,7 +96,9 @@ export function splitBits(p: Prefix, count: number): number {
   let bits = 0;
   while (2 ** bits < count) bits++;
   if (p.length + bits > 32) {
-    throw new SubnetError(`${formatPrefix(networkPrefix(p))} has ${sizeOf(p.length)} addresses: ${count} networks do not fit`);
+    throw new SubnetError(
+      `${formatPrefix(networkPrefix(p))} has ${sizeOf(p.length)} addresses: ${count} networks do not fit`,
+    );
   }
   return bits;
 }
@@ -146,7 +148,9 @@ export interface Allotment {
 export function allot(p: Prefix, hosts: readonly number[]): Allotment {
   const network = networkPrefix(p);
   const end = network.address + sizeOf(p.length);
-  const order = hosts.map((n, i) => ({ i, length: lengthForHosts(n) })).toSorted((a, b) => a.length - b.length || a.i - b.i);
+  const order = hosts
+    .map((n, i) => ({ i, length: lengthForHosts(n) }))
+    .toSorted((a, b) => a.length - b.length || a.i - b.i);
   const networks: Prefix[] = [];
   let at = network.address;
   for (const { i, length } of order) {

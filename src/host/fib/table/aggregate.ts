@@ -2,7 +2,7 @@
 // "Constructing Optimal IP Routing Tables", 1999), over tables that leave addresses without a route.
 
 import { segments } from "./segments.ts";
-import type { Columns } from "./table.ts";
+import { type Columns, firstColumns, newColumns } from "./table.ts";
 
 /** Grows by doubling. */
 class Words {
@@ -19,6 +19,8 @@ class Words {
     return this.length++;
   }
 }
+
+type Emit = (prefix: number, length: number, hop: number) => void;
 
 /** Nodes of a binary tree over the address space. Its leaves are ranges of one answer. */
 class Tree {
@@ -56,7 +58,7 @@ class Tree {
     const m = this.size.words[right]!;
     if (n === 0 || m === 0) return this.node(left, right, 0, 0);
     const from = this.pool.length;
-    for (let i = 0, j = 0; i < n && j < m; ) {
+    for (let i = 0, j = 0; i < n && j < m;) {
       const a = this.hop(left, i);
       const b = this.hop(right, j);
       if (a === b) this.pool.push(a);
@@ -64,7 +66,7 @@ class Tree {
       if (b <= a) j++;
     }
     if (this.pool.length === from) {
-      for (let i = 0, j = 0; i < n || j < m; ) {
+      for (let i = 0, j = 0; i < n || j < m;) {
         if (j === m || (i < n && this.hop(left, i) < this.hop(right, j))) this.pool.push(this.hop(left, i++));
         else this.pool.push(this.hop(right, j++));
       }
@@ -76,7 +78,7 @@ class Tree {
   }
 
   /** Walks down with the hop that the routes above give (0: none); `emit` gets the routes in order. */
-  choose(node: number, prefix: number, length: number, above: number, emit: (p: number, l: number, hop: number) => void): void {
+  choose(node: number, prefix: number, length: number, above: number, emit: Emit): void {
     const size = this.size.words[node]!;
     let hop = above;
     if (size > 0 && !this.has(node, above)) {
@@ -135,11 +137,11 @@ export function aggregate(columns: Columns, progress?: (done: number) => void): 
   const root = build(0, 0, 0, count - 1);
   let n = 0;
   // never more than there were
-  const out = { prefixes: new Uint32Array(columns.count), lengths: new Uint8Array(columns.count), hops: new Uint32Array(columns.count) };
+  const out = newColumns(columns.count);
   tree.choose(root, 0, 0, 0, (prefix, length, hop) => {
     out.prefixes[n] = prefix;
     out.lengths[n] = length;
     out.hops[n++] = hop;
   });
-  return { count: n, prefixes: out.prefixes.subarray(0, n), lengths: out.lengths.subarray(0, n), hops: out.hops.subarray(0, n) };
+  return firstColumns(out, n);
 }

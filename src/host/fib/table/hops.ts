@@ -81,7 +81,7 @@ export class Hops {
   }
 }
 
-/** Whether a packet goes the same way by both: a gateway without a device agrees with the same gateway by any device. */
+/** Whether packets go the same way by both: a gateway without a device agrees with the same gateway by any device. */
 export function agree(a: Hop, b: Hop): boolean {
   return a.key === b.key || (a.nexthop !== null && a.nexthop === b.nexthop && a.type === b.type && (a.bare || b.bare));
 }

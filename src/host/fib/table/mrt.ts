@@ -13,14 +13,21 @@ import type { TableBuilder } from "./table.ts";
 //     |                      Message ... (Length octets)
 const HEADER_LEN = 12;
 /** Above what any record needs that a collector writes; a length beyond it means that this is no MRT header. */
-const MAX_LENGTH = 1 << 26;
+const MAX_LENGTH = 1 << 24;
 
 const TYPE_TABLE_DUMP = 12;
 const TYPE_TABLE_DUMP_V2 = 13;
 
 const typeTexts: Readonly<Record<number, string>> = {
-  11: "OSPFv2", 12: "TABLE_DUMP", 13: "TABLE_DUMP_V2", 16: "BGP4MP", 17: "BGP4MP_ET", 32: "ISIS", 33: "ISIS_ET",
-  48: "OSPFv3", 49: "OSPFv3_ET",
+  11: "OSPFv2",
+  12: "TABLE_DUMP",
+  13: "TABLE_DUMP_V2",
+  16: "BGP4MP",
+  17: "BGP4MP_ET",
+  32: "ISIS",
+  33: "ISIS_ET",
+  48: "OSPFv3",
+  49: "OSPFv3_ET",
 };
 
 const PEER_INDEX_TABLE = 1;
@@ -29,9 +36,18 @@ const RIB_IPV4_UNICAST_ADDPATH = 8;
 const AFI_IPV4 = 1;
 
 const subtypeTexts: Readonly<Record<number, string>> = {
-  1: "PEER_INDEX_TABLE", 2: "RIB_IPV4_UNICAST", 3: "RIB_IPV4_MULTICAST", 4: "RIB_IPV6_UNICAST", 5: "RIB_IPV6_MULTICAST",
-  6: "RIB_GENERIC", 7: "GEO_PEER_TABLE", 8: "RIB_IPV4_UNICAST_ADDPATH", 9: "RIB_IPV4_MULTICAST_ADDPATH",
-  10: "RIB_IPV6_UNICAST_ADDPATH", 11: "RIB_IPV6_MULTICAST_ADDPATH", 12: "RIB_GENERIC_ADDPATH",
+  1: "PEER_INDEX_TABLE",
+  2: "RIB_IPV4_UNICAST",
+  3: "RIB_IPV4_MULTICAST",
+  4: "RIB_IPV6_UNICAST",
+  5: "RIB_IPV6_MULTICAST",
+  6: "RIB_GENERIC",
+  7: "GEO_PEER_TABLE",
+  8: "RIB_IPV4_UNICAST_ADDPATH",
+  9: "RIB_IPV4_MULTICAST_ADDPATH",
+  10: "RIB_IPV6_UNICAST_ADDPATH",
+  11: "RIB_IPV6_MULTICAST_ADDPATH",
+  12: "RIB_GENERIC_ADDPATH",
 };
 
 // Path attributes, RFC 4271 section 5 and RFC 4760.
@@ -63,6 +79,9 @@ export class MrtReader {
   private tables = 0;
   private records = 0;
 
+  /** Nobody knows where the next record begins. */
+  private lost = false;
+
   // the record that is read: `at` … `end` of these bytes, which begin at offset `origin` of the dump
   private bytes: Uint8Array = new Uint8Array(0);
   private view: DataView = new DataView(new ArrayBuffer(0));
@@ -80,6 +99,7 @@ export class MrtReader {
   ) {}
 
   push(chunk: Uint8Array): void {
+    if (this.lost) return;
     let bytes = chunk;
     if (this.rest.length > 0) {
       bytes = new Uint8Array(this.rest.length + chunk.length);
@@ -91,8 +111,10 @@ export class MrtReader {
     while (bytes.length - at >= HEADER_LEN) {
       const length = view.getUint32(at + 8);
       if (length > MAX_LENGTH) {
-        // nobody knows where the next record begins
-        throw new TableError(`offset ${this.base + at + 8}`, `a record of ${length} bytes, expected at most ${MAX_LENGTH}: not an MRT header`);
+        this.lost = true;
+        this.rest = new Uint8Array(0);
+        const message = `a record of ${length} bytes, expected at most ${MAX_LENGTH}: not an MRT header`;
+        return this.faults.add(new TableError(`offset ${this.base + at + 8}`, message));
       }
       if (bytes.length - at < HEADER_LEN + length) break;
       this.bytes = bytes;
@@ -109,13 +131,19 @@ export class MrtReader {
   finish(): void {
     const n = this.rest.length;
     if (n > 0) {
-      const wanted = n < HEADER_LEN ? HEADER_LEN : HEADER_LEN + new DataView(this.rest.buffer, this.rest.byteOffset).getUint32(8);
+      const wanted =
+        n < HEADER_LEN ? HEADER_LEN : HEADER_LEN + new DataView(this.rest.buffer, this.rest.byteOffset).getUint32(8);
       this.rest = new Uint8Array(0);
       this.faults.add(new TableError(`offset ${this.base}`, `the record is cut: ${n} of ${wanted} bytes are there`));
     }
     if (this.tables === 0 && this.records > 0) {
       const names = [...this.faults.passedOver].map(([what, count]) => `${count} ${what}`);
-      this.faults.add(new TableError("offset 0", `no IPv4 unicast table is in it${names.length > 0 ? `, but ${names.join(", ")}` : ""}`));
+      this.faults.add(
+        new TableError(
+          "offset 0",
+          `no IPv4 unicast table is in it${names.length > 0 ? `, but ${names.join(", ")}` : ""}`,
+        ),
+      );
     }
   }
 
@@ -135,8 +163,11 @@ export class MrtReader {
         return;
       } else {
         const known = typeTexts[type];
-        if (known === undefined) throw new TableError(`offset ${this.origin + start + 4}`, `type ${type} is none of MRT's (RFC 6396)`);
-        this.faults.passOver(type === TYPE_TABLE_DUMP ? `TABLE_DUMP records of address family ${subtype}` : `${known} records`);
+        if (known === undefined)
+          throw new TableError(`offset ${this.origin + start + 4}`, `type ${type} is none of MRT's (RFC 6396)`);
+        this.faults.passOver(
+          type === TYPE_TABLE_DUMP ? `TABLE_DUMP records of address family ${subtype}` : `${known} records`,
+        );
         return;
       }
       this.tables++;
@@ -194,7 +225,8 @@ export class MrtReader {
     let hop = 0;
     for (let i = 0; i < count; i++) {
       const peer = this.view.getUint16(this.take(2, `peer index of entry ${i}`));
-      if (this.peers >= 0 && peer >= this.peers) throw this.fault(`peer index ${peer}, expected below ${this.peers}`, this.at - 2);
+      if (this.peers >= 0 && peer >= this.peers)
+        throw this.fault(`peer index ${peer}, expected below ${this.peers}`, this.at - 2);
       this.take(addPath ? 8 : 4, `originated time of entry ${i}`);
       const bytes = this.view.getUint16(this.take(2, `attribute length of entry ${i}`));
       this.attributes(this.take(bytes, `attributes of entry ${i}`), this.at, true);

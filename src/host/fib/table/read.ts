@@ -57,7 +57,10 @@ class Feed {
   private begin(): TextReader | MrtReader {
     for (const [magic, name, tool] of compressions) {
       if (magic.every((b, i) => this.head[i] === b)) {
-        throw new TableError("offset 0", `compressed with ${name}, which is not read here: ${tool} -c FILE | wirepath routes -`);
+        throw new TableError(
+          "offset 0",
+          `compressed with ${name}, which is not read here: ${tool} -c FILE | wirepath routes -`,
+        );
       }
     }
     const mrt = looksLikeMrt(this.head);

@@ -85,7 +85,12 @@ export interface DiffOptions {
 }
 
 /** Calls `found` for each range on which the tables disagree, in order, as long as can be. Answers how many. */
-export function diffTables(a: DiffSide, b: DiffSide, found: (d: Difference) => void, options: DiffOptions = {}): number {
+export function diffTables(
+  a: DiffSide,
+  b: DiffSide,
+  found: (d: Difference) => void,
+  options: DiffOptions = {},
+): number {
   const byRoute = options.prefixes === true;
   const left = segments(a.columns, byRoute ? "route" : "hop");
   const right = segments(b.columns, byRoute ? "route" : "hop");
@@ -105,7 +110,8 @@ export function diffTables(a: DiffSide, b: DiffSide, found: (d: Difference) => v
   const sameRoute = (x: number, y: number): boolean =>
     x === 0 || y === 0
       ? x === y
-      : a.columns.prefixes[x - 1] === b.columns.prefixes[y - 1] && a.columns.lengths[x - 1] === b.columns.lengths[y - 1];
+      : a.columns.prefixes[x - 1] === b.columns.prefixes[y - 1] &&
+        a.columns.lengths[x - 1] === b.columns.lengths[y - 1];
   let ranges = 0;
   let open: { first: number; left: number; right: number; leftValue: number; rightValue: number } | null = null;
   const finish = (last: number): void => {
@@ -123,7 +129,9 @@ export function diffTables(a: DiffSide, b: DiffSide, found: (d: Difference) => v
     const x = hopOf(a, l);
     const y = hopOf(b, r);
     const differs = !equal(x, y) || (byRoute && !sameRoute(l, r));
-    const same: boolean = open !== null && (open as { leftValue: number }).leftValue === l &&
+    const same: boolean =
+      open !== null &&
+      (open as { leftValue: number }).leftValue === l &&
       (open as { rightValue: number }).rightValue === r;
     if (!differs || !same) finish(at - 1);
     if (differs && open === null) open = { first: at, left: x, right: y, leftValue: l, rightValue: r };

@@ -1,4 +1,4 @@
-// src/host/fib/table/table.ts: a routing table as columns in order of prefix and length; the core's FIB answers lookups.
+// src/host/fib/table/table.ts: a routing table as columns sorted by prefix and length; the core's FIB answers lookups.
 
 import { formatIpv4, maskOf } from "../../../core/address.ts";
 import type { Core } from "../../../core/core.ts";
@@ -11,6 +11,21 @@ export interface Columns {
   readonly lengths: Uint8Array;
   /** Numbers in the table's `Hops`, never 0. */
   readonly hops: Uint32Array;
+}
+
+/** Room for `n` routes. */
+export function newColumns(n: number): Columns {
+  return { count: n, prefixes: new Uint32Array(n), lengths: new Uint8Array(n), hops: new Uint32Array(n) };
+}
+
+/** The first `n` of them, in the same memory. */
+export function firstColumns(c: Columns, n: number): Columns {
+  return {
+    count: n,
+    prefixes: c.prefixes.subarray(0, n),
+    lengths: c.lengths.subarray(0, n),
+    hops: c.hops.subarray(0, n),
+  };
 }
 
 /** Collects routes in any order, then sorts them. */
@@ -63,12 +78,9 @@ export class TableBuilder {
   /** The routes in order; the builder must not be used any more. */
   columns(): Columns {
     const { prefixes, lengths, hopNumbers } = this;
-    if (this.sorted) {
-      const n = this.count;
-      return { count: n, prefixes: prefixes.subarray(0, n), lengths: lengths.subarray(0, n), hops: hopNumbers.subarray(0, n) };
-    }
+    if (this.sorted) return firstColumns({ count: this.count, prefixes, lengths, hops: hopNumbers }, this.count);
     const order = this.order();
-    const out = { prefixes: new Uint32Array(this.count), lengths: new Uint8Array(this.count), hops: new Uint32Array(this.count) };
+    const out = newColumns(this.count);
     let n = 0;
     let best = -1;
     for (const i of order) {
@@ -84,7 +96,7 @@ export class TableBuilder {
       out.hops[n] = hopNumbers[i]!;
       n++;
     }
-    return { count: n, prefixes: out.prefixes.subarray(0, n), lengths: out.lengths.subarray(0, n), hops: out.hops.subarray(0, n) };
+    return firstColumns(out, n);
   }
 
   /** Indices in order of (prefix, length), equal ones as they came: a radix sort in three passes. */
@@ -169,7 +181,7 @@ export class RouteTable {
     const { x } = this.core;
     const fib = this.handle();
     const found: number[] = [];
-    for (let max = 32; max >= 0; ) {
+    for (let max = 32; max >= 0;) {
       const length = x.fibMatch(fib, address, max);
       if (length < 0) break;
       found.push((x.fibGet(fib, (address & maskOf(length)) >>> 0, length) >>> 0) - 1);

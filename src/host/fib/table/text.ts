@@ -22,6 +22,28 @@ interface Tail {
   readonly passedOver: string | null;
 }
 
+/** A word behind a prefix with nothing behind it is a next hop's name, unless it is one of these of `ip route`. */
+const alone = new Set([
+  "via",
+  "dev",
+  "oif",
+  "src",
+  "metric",
+  "priority",
+  "preference",
+  "table",
+  "tos",
+  "dsfield",
+  "scope",
+  "proto",
+  "protocol",
+  "type",
+  "nexthop",
+  "onlink",
+  "linkdown",
+  "dead",
+]);
+
 /** Tails that are kept, so that a table in which each line has words of its own does not keep them all. */
 const MAX_TAILS = 65_536;
 
@@ -77,10 +99,11 @@ export class TextReader {
 
   private keep(more: Uint8Array): void {
     this.rest = this.joined(more);
-    if (this.rest.length > MAX_LINE) throw new TableError(`${this.line + 1}:1`, `longer than ${MAX_LINE} bytes, expected a route a line`);
+    if (this.rest.length > MAX_LINE)
+      throw new TableError(`${this.line + 1}:1`, `longer than ${MAX_LINE} bytes, expected a route a line`);
   }
 
-  /** Decimal digits up to 4,294,967,295 from `at`: where they end, and -1 in `value` if there are none or they say too much. */
+  /** One to three digits from `at`: where they end, and in `value` what they say, -1 for none or more than `max`. */
   private number(bytes: Uint8Array, at: number, end: number, max: number): number {
     let v = 0;
     const from = at;
@@ -128,10 +151,18 @@ export class TextReader {
     }
     if (!isBlank(bytes[at]!)) return this.slow(bytes, from, end);
     while (isBlank(bytes[at]!)) at++;
-    at = this.dotted(bytes, at, end);
-    if (this.value < 0 || (at < end && !isBlank(bytes[at]!))) return this.slow(bytes, from, end);
-    this.pending = null;
-    this.into.add(prefix, length, this.into.hops.ofAddress(this.value), 0);
+    const tail = at;
+    at = this.dotted(bytes, tail, end);
+    if (this.value >= 0 && (at === end || isBlank(bytes[at]!))) {
+      this.pending = null;
+      return this.into.add(prefix, length, this.into.hops.ofAddress(this.value), 0);
+    }
+    // words of `ip route` that stood behind another prefix already
+    const text = this.decoder.decode(bytes.subarray(tail, end));
+    const known = this.tails.get(` ${text}`);
+    if (known === undefined || known.passedOver !== null) return this.slow(bytes, from, end);
+    this.pending = { type: "", tail: text, read: true };
+    this.into.add(prefix, length, known.hop, known.rank);
   }
 
   private slow(bytes: Uint8Array, from: number, end: number): void {
@@ -178,7 +209,7 @@ export class TextReader {
 
   private route(prefix: Prefix, type: string, tail: string, at: number): void {
     this.pending = null;
-    if (type === "" && /^\S*$/.test(tail) && !/^(onlink|linkdown|dead)$/.test(tail)) {
+    if (type === "" && /^\S*$/.test(tail) && !alone.has(tail)) {
       const hop = tail === "" ? Hops.UNKNOWN : this.into.hops.number(plainHop(label(tail, at)));
       return this.into.add(prefix.address, prefix.length, hop, 0);
     }
@@ -195,7 +226,8 @@ export class TextReader {
   /** A line `nexthop via ...`, which `ip route` prints below a route of many ways. */
   private continued(text: string, at: number): void {
     const { pending } = this;
-    if (pending === null) throw new TextError(1, at + 1, "'nexthop' continues a route of 'ip route', and none is above");
+    if (pending === null)
+      throw new TextError(1, at + 1, "'nexthop' continues a route of 'ip route', and none is above");
     const tail = `${pending.tail} ${text}`;
     // columns are those of this line
     const t = this.tail(pending.type, tail, at - pending.tail.length - 1);
@@ -216,7 +248,9 @@ export class TextReader {
       const other = named && spec.table !== (this.table ?? TABLE_MAIN);
       const passedOver = other
         ? `routes of table ${tableNames.format(spec.table)}`
-        : spec.tos !== 0 ? "routes for one tos alone" : null;
+        : spec.tos !== 0
+          ? "routes for one tos alone"
+          : null;
       t = { hop: passedOver === null ? this.into.hops.number(hopOf(spec)) : 0, rank: spec.metric, passedOver };
     } catch (e) {
       if (!(e instanceof TextError)) throw e;
@@ -244,7 +278,11 @@ function wrongPrefix(text: string): string {
 function checkHostBits(p: Prefix, column: number): void {
   const network = (p.address & maskOf(p.length)) >>> 0;
   if (network === p.address) return;
-  throw new TextError(1, column, `${formatPrefix(p)}: bits behind the length are set, expected ${formatIpv4(network)}/${p.length}`);
+  throw new TextError(
+    1,
+    column,
+    `${formatPrefix(p)}: bits behind the length are set, expected ${formatIpv4(network)}/${p.length}`,
+  );
 }
 
 /** A word in a message: without control characters, not too long. */
