@@ -4,7 +4,7 @@
 import { get16, get32, get8, set16, set8 } from "./bytes.ts";
 import { fold, pseudo, sum, update16 } from "./checksum.ts";
 import { Pkt } from "./layout.ts";
-import { tailroom } from "./packet.ts";
+import { packetLinear, tailroom } from "./packet.ts";
 import * as ipv4 from "./wire/ipv4.ts";
 import * as tcp from "./wire/tcp.ts";
 import * as udp from "./wire/udp.ts";
@@ -126,6 +126,7 @@ export function setMss(h: usize, mss: u32, add: bool): i32 {
   const total = load<u32>(h, Pkt.Len);
   if (total < hl + tcp.HEADER_LEN) return REFUSED;
   const len = total - hl;
+  packetLinear(h, len);
   const p = net + hl;
   const header = tcp.headerLen(p);
   if (header < tcp.HEADER_LEN || len < header) return REFUSED;
@@ -170,6 +171,7 @@ export function stripOptions(h: usize, bitmap: usize): i32 {
   const p = net + hl;
   const header = tcp.headerLen(p);
   if (total - hl < header) return REFUSED;
+  packetLinear(h, header);
   let i: u32 = tcp.HEADER_LEN;
   while (i + 1 < header) {
     const n = optionLength(p, i);

@@ -8,6 +8,7 @@ import { invertPorts, PROTO_GRE, PROTO_UDPLITE } from "./conntrackin.ts";
 import { Ct, CtInfo, CtStatus, Manip, NatStep, RangeFlag, TcpState } from "./conntracklayout.ts";
 import { mayReplace } from "./conntracktcp.ts";
 import { Pkt } from "./layout.ts";
+import { packetLinear } from "./packet.ts";
 import * as icmp from "./wire/icmpv4.ts";
 import * as ipv4 from "./wire/ipv4.ts";
 
@@ -433,6 +434,7 @@ function translateError(h: usize, e: usize, info: u32, hook: u32): bool {
   if (total < headerLen + 28) return false;
   const p = ip + headerLen;
   const len = total - headerLen;
+  packetLinear(h, 28);
   if (checksum(p, len) != 0) return false;
   const status = load<u32>(e, Ct.Status);
   if (icmp.type(p) == icmp.REDIRECT) {
@@ -444,6 +446,9 @@ function translateError(h: usize, e: usize, info: u32, hook: u32): bool {
   let bit: u32 = manip == Manip.Src ? CtStatus.SrcNat : CtStatus.DstNat;
   if (dir == 1) bit ^= NAT_MASK;
   if ((status & bit) == 0) return true;
+  const inner: u32 = ipv4.headerLen(p + 8) + 8;
+  const whole = load<u8>(e, Ct.Proto) == 6 && len >= inner + 20;
+  packetLinear(h, inner + (whole ? 20 : 8));
   if (!rewrite(p + 8, len - 8, e, 1 - dir, 1 - manip, true)) return false;
   icmp.fillChecksum(p, len);
   // the outside: the address alone, whatever the connection's protocol is

@@ -182,6 +182,33 @@ export function packetCopy(h: usize): usize {
   return c;
 }
 
+/**
+ * The first `n` bytes behind the IP header lie in one piece from now on (__pskb_pull_tail): of a packet that conntrack
+ * put together the first fragment grows and those behind it shrink. Nothing happens when there are not so many bytes.
+ */
+export function packetLinear(h: usize, n: u32): void {
+  const lengths: usize = load<u32>(h, Pkt.Geometry);
+  if (lengths == 0) return;
+  const end = lengths + (load<u32>(lengths) << 2);
+  const first = load<u32>(lengths, 4);
+  if (first >= n) return;
+  let all: u32 = 0;
+  for (let p = lengths + 4; p <= end; p += 4) all += load<u32>(p);
+  if (all < n) return;
+  store<u32>(lengths, n, 4);
+  let need = n - first;
+  for (let p = lengths + 8; p <= end; p += 4) {
+    const piece = load<u32>(p);
+    const part = piece < need ? piece : need;
+    store<u32>(p, piece - part);
+    need -= part;
+  }
+  if (all > n) return;
+  // no list is left: it is cut afresh
+  release(lengths, (load<u32>(lengths) + 1) << 2);
+  store<u32>(h, 0, Pkt.Geometry);
+}
+
 function exchange(a: usize, b: usize): void {
   const t = load<u32>(a);
   store<u32>(a, load<u32>(b));

@@ -11,6 +11,10 @@ import { icmp } from "./icmptypes.ts";
 
 /** Words of a header without options. */
 const NO_OPTIONS = 5 << 24;
+const PROTO_TCP = 6;
+const TCP_HEADER = 20;
+/** Where the protocol stands in an IPv4 header. */
+const PROTOCOL_AT = 9;
 const routeFlags = PktFlag.RtLocal | PktFlag.RtBroadcast | PktFlag.RtMulticast;
 
 export class Input {
@@ -35,6 +39,7 @@ export class Input {
       ns.world.x.ipKey(frame);
       return this.deliver(dev, frame);
     }
+    if (u32[(frame + Pkt.Geometry) >> 2] !== 0) this.demux(frame);
     let route = ns.fib.routeInput(frame, dev);
     if (route === null) return ns.drop(frame, ns.fib.failure, dev);
     ns.setRouteFlags(frame, route);
@@ -54,6 +59,14 @@ export class Input {
       return ns.drop(frame, Drop.UnicastInL2Multicast, dev);
     }
     this.dispatch(dev, frame, route);
+  }
+
+  /** tcp_v4_early_demux wants the whole TCP header in one piece, so that tiny fragments do not leave as they came. */
+  private demux(frame: Frame): void {
+    const { core, x } = this.ns.world;
+    const { u32, u8 } = core;
+    if (u32[(frame + Pkt.Type) >> 2] !== PktType.Host) return;
+    if (u8[u32[(frame + Pkt.Net) >> 2]! + PROTOCOL_AT] === PROTO_TCP) x.packetLinear(frame, TCP_HEADER);
   }
 
   /** dst_input */

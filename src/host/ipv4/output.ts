@@ -153,6 +153,8 @@ export class Output {
     let at = 0;
     for (let i = 0; i < count; i++) {
       const n = u32[(lengths >> 2) + 1 + i]!;
+      // the packet's beginning took it in
+      if (n === 0) continue;
       const piece = x.fragment(frame, at, n, at + n < total, false);
       if (piece === 0) {
         ns.drop(frame, Drop.NoBuffer, route.dev);
