@@ -71,8 +71,10 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
   file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.load(n)));
   file.fdb?.forEach((e, i) => text.within(at("fdb", i), () => loadFdb(ns, e)));
   file.nat_choices?.forEach((c, i) => text.within(at("nat_choices", i), () => ns.conntrack.nat.addChoice(c)));
-  // the two backends differ on cut headers; a lab whose rules iptables-legacy wrote says so in its head comment
-  if (/\biptables-legacy\b/.test(text.headComment)) ns.iptables.backend = "legacy";
+  // the two backends differ on cut headers; a lab whose rules iptables-legacy wrote says so in its head comment, or
+  // by using it later on
+  const later = text.file.timeline?.some((e) => e.node === ns.name && e.run?.some((line) => /^\s*iptables-legacy\b/.test(line)));
+  if (later === true || /\biptables-legacy\b/.test(text.headComment)) ns.iptables.backend = "legacy";
   if (file.iptables !== undefined) text.within(at("iptables"), () => ns.iptables.load(file.iptables!));
   if (file.nftables !== undefined) text.within(at("nftables"), () => ns.nft.load(file.nftables!));
   file.listen?.forEach((l, i) =>

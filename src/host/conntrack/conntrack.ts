@@ -267,6 +267,18 @@ export class Conntrack {
     return acct === 0 ? 0 : Number(core.view.getBigUint64(acct + 16 * dir + 8 * what, true));
   }
 
+  /** Whether the packet's connection is counted: one that was there before counting came on is not. */
+  counted(frame: Frame): boolean {
+    const e = this.entry(frame);
+    return e !== 0 && this.host.world.core.u32[(e + Ct.Acct) >> 2] !== 0;
+  }
+
+  /** A rule asks for counters: they come on, and stay (connbytes_mt_check). */
+  account(): void {
+    const { sysctl } = this.host;
+    if (sysctl.get("net.netfilter.nf_conntrack_acct") === 0) sysctl.set("net.netfilter.nf_conntrack_acct", 1);
+  }
+
   /** NOTRACK: this packet is nobody's; before conntrack's hook. */
   notrack(frame: Frame): void {
     this.host.world.x.ctNotrack(frame);

@@ -65,6 +65,10 @@ export interface Tracking {
   expires(frame: Frame): number;
   /** Packets (0) or bytes (1) of a direction. */
   counter(frame: Frame, dir: number, what: 0 | 1): number;
+  /** Whether the connection has such counters. */
+  counted(frame: Frame): boolean;
+  /** A rule asks for them: connections from now on have them. */
+  account(): void;
   mark(frame: Frame): number;
   setMark(frame: Frame, mark: number): void;
   notrack(frame: Frame): void;

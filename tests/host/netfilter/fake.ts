@@ -98,6 +98,8 @@ export class FakeHost implements FirewallHost {
     tupleDport: (_f, dir) => this.tuple.dport[dir]!,
     expires: () => this.tuple.expires,
     counter: (_f, dir, what) => this.tuple.counters[dir * 2 + what]!,
+    counted: () => true,
+    account: () => undefined,
     notrack: (f) => this.world.x.ctNotrack(f),
     reset: () => {},
     nat: {

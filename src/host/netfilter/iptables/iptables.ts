@@ -103,6 +103,14 @@ export class Iptables {
     for (const c of before.chains.values()) for (const r of c.rules) r.close();
   }
 
+  /**
+   * iptables-legacy reads a table, changes it and puts the whole back (IPT_SO_SET_REPLACE): all its rules are made anew
+   * and start again, with their counters.
+   */
+  reinstall(table: Table): void {
+    for (const made of readRestore(this, saveTable(table, true))) this.install(made);
+  }
+
   /** The hook function asks its place for the chain, so that replacing a table leaves the order of hooks alone. */
   private attach(table: Table, hook: Hook): Attached {
     const place = { table, chain: table.chains.get(hookNames[hook])! };
