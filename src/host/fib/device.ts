@@ -158,6 +158,7 @@ function take(fib: Fib, device: InetDevice, ifa: Address, prim: Address): void {
   fib.discountAddress(ifa.local, device.dev);
   fib.addressGeneration++;
   removeRoutes(fib, device, ifa, prim);
+  fib.onAddressRemoved?.(device.dev, ifa.local);
 }
 
 function dropAlias(fib: Fib, ifa: Address, prim: Address, dev: Interface): void {

@@ -120,7 +120,6 @@ export class Fib {
   /** Throws FibError when it is not there. */
   removeAddress(dev: Interface, address: number, length: number): void {
     removeAddress(this, this.inet(dev), address, length);
-    this.onAddressRemoved?.(dev, address);
   }
 
   /** The device's addresses in the order in which Linux tries them. */
