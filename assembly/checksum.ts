@@ -34,7 +34,13 @@ export function sum(p: usize, len: u32, sum: u64): u64 {
     a = i64x2.add(a, b);
     sum += <u64>i64x2.extract_lane(a, 0) + <u64>i64x2.extract_lane(a, 1);
   }
-  while (n >= 4) {
+  while (n >= 8) {
+    const v = load<u64>(p);
+    sum += (v & 0xffffffff) + (v >> 32);
+    p += 8;
+    n -= 8;
+  }
+  if (n >= 4) {
     sum += <u64>load<u32>(p);
     p += 4;
     n -= 4;

@@ -72,6 +72,7 @@ export {
 } from "./wire/dnswriter";
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
 export { dissect } from "./dissect";
+export { walk } from "./walk";
 export {
   etherReceive, etherPush, ipReceive, frameReceive, ipKey, udpReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
 } from "./ip";

@@ -33,6 +33,17 @@ export class Feed {
     return this.pos < this.chunk.length;
   }
 
+  /** Where in the chunk the bytes start that are not taken; -1 while what is next started in an earlier chunk. */
+  get head(): number {
+    return this.carried === 0 ? this.pos : -1;
+  }
+
+  /** Leaves behind `n` bytes of the chunk that someone else read, from `head` on. */
+  passed(n: number): void {
+    this.pos += n;
+    this.offset += n;
+  }
+
   /** Gives the next chunk; the last must have been read to its end, that is until `need` answered false. */
   push(chunk: Uint8Array): void {
     // a Node Buffer becomes a plain array: `slice` of the two differs, and one kind is faster than two

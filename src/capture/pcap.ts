@@ -38,10 +38,11 @@ export function pcapOrder(magic: number): "little" | "big" | null {
 export class PcapParser {
   readonly interface: CaptureInterface;
   private readonly littleEndian: boolean;
-  private readonly headerLength: number;
+  readonly headerLength: number;
   private readonly units: number;
   private readonly nanosecondsPerUnit: number;
-  private readonly swappedLengths: "no" | "yes" | "maybe";
+  /** Whether the two lengths of a record stand the other way round: `maybe` is found out record by record. */
+  readonly swappedLengths: "no" | "yes" | "maybe";
 
   /** `feed` holds the whole file header; it is taken. */
   constructor(feed: Feed) {

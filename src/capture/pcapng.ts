@@ -75,14 +75,20 @@ export class PcapngParser {
   skippedBlocks = 0;
 
   private littleEndian = true;
-  private sections = 0;
+  /** Sections that have started. */
+  sections = 0;
   /** The current section's first index into `interfaces`. */
-  private first = 0;
+  first = 0;
   private kept = 0;
   /** A block that is being skipped: where it starts, its length, and how much of its body is to come. */
   private skipAt = 0;
   private skipLength = 0;
   private skipLeft = 0;
+
+  /** Whether the next bytes start a block: not while one is being skipped. */
+  get between(): boolean {
+    return this.skipLength === 0;
+  }
 
   /** Puts the next packet into `r`; false when more bytes are needed. Damage throws CaptureError. */
   next(feed: Feed, r: CaptureRecord): boolean {

@@ -58,6 +58,35 @@ export class CaptureReader extends CaptureRecord {
     return this.parser instanceof PcapngParser ? this.parser.interfaces : this.pcapInterfaces;
   }
 
+  /**
+   * For a reader of columns (columns.ts): where in the chunk the next record or block starts. -1 while that is only for
+   * `next`: before the head of the file, across chunks, in a block that is skipped, in files of pcap before 2.4.
+   */
+  get head(): number {
+    const { parser } = this;
+    if (this.state !== "open" || parser === null) return -1;
+    return (parser instanceof PcapngParser ? parser.between : parser.swappedLengths === "no") ? this.feed.head : -1;
+  }
+
+  /** Length of a pcap record's header; 0 for pcapng. */
+  get headerLength(): number {
+    return this.parser instanceof PcapParser ? this.parser.headerLength : 0;
+  }
+
+  /** Sections that have started, and the index into `interfaces` of the current one's first. */
+  get sections(): number {
+    return this.parser instanceof PcapngParser ? this.parser.sections : 0;
+  }
+  get firstInterface(): number {
+    return this.parser instanceof PcapngParser ? this.parser.first : 0;
+  }
+
+  /** Leaves behind `records` records, `bytes` bytes together, that a reader of columns read from `head` on. */
+  passed(bytes: number, records: number): void {
+    this.feed.passed(bytes);
+    this.number += records;
+  }
+
   /** The current section of a pcapng file; null for pcap. */
   get section(): CaptureSection | null {
     return this.parser instanceof PcapngParser ? this.parser.section : null;
