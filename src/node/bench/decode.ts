@@ -1,18 +1,15 @@
 // src/node/bench/decode.ts: a capture file to columns, every checksum verified.
 
 import { spawn, spawnSync } from "node:child_process";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, cpSync, openSync, readSync } from "node:fs";
 import { Layer, Rec, Status } from "../../../assembly/record.ts";
-import { MAX_CAPTURED } from "../../capture/format.ts";
-import { CaptureReader } from "../../capture/reader.ts";
-import { Dissection } from "../../core/dissect.ts";
+import { Column } from "../../../assembly/walklayout.ts";
+import { ColumnReader } from "../../capture/columns.ts";
 import { loadCore } from "../core.ts";
 import { packageFile } from "../package.ts";
 import { writeCaptures } from "./capturefile.ts";
 import { type Env, output, type Suite, tool } from "./env.ts";
 import { Absent, now, type Peer } from "./measure.ts";
-
-const CHUNK = 256 * 1024;
 
 /** What all decoders of a file have to agree on. */
 class Tally {
@@ -24,6 +21,20 @@ class Tally {
   addresses = 0;
   ports = 0;
 
+  /** The record whose first word is `words[at]`. */
+  add(words: Uint32Array, at: number): void {
+    const layers = words[at + (Rec.Layers >>> 2)]!;
+    this.packets++;
+    if ((layers & Layer.Ip) === 0) return;
+    if (((layers & Layer.NetStatus) >>> 16) === Status.Good) this.netGood++;
+    const status = (layers & Layer.TransStatus) >>> 18;
+    if (status === Status.Good) this.good++;
+    else if (status === Status.Bad) this.bad++;
+    else if (status === Status.Absent) this.absent++;
+    this.addresses = (this.addresses + words[at + (Rec.Src >>> 2)]! + words[at + (Rec.Dst >>> 2)]!) >>> 0;
+    this.ports = (this.ports + words[at + (Rec.Ports >>> 2)]!) >>> 0;
+  }
+
   toString(): string {
     const { packets, netGood, good, bad, absent, addresses, ports } = this;
     return `${packets} packets, IPv4 good ${netGood}, good ${good}, bad ${bad}, absent ${absent}, sums ${addresses.toString(16)} ${ports.toString(16)}`;
@@ -32,49 +43,30 @@ class Tally {
 
 class Decoder {
   private readonly core = loadCore();
-  private readonly dissection = new Dissection(this.core);
-  private readonly chunkAt = this.core.x.alloc(CHUNK) >>> 0;
-  private readonly strayAt = this.core.x.alloc(MAX_CAPTURED) >>> 0;
-  private readonly chunk = this.core.u8.subarray(this.chunkAt, this.chunkAt + CHUNK);
 
   /** Reads the file to its end; the number of packets. With a tally the columns are looked at as well. */
   read(path: string, tally: Tally | null): number {
-    const { core, dissection, chunk, strayAt } = this;
-    const reader = new CaptureReader();
+    const { core } = this;
+    const columns = new ColumnReader(core);
     const fd = openSync(path, "r");
+    let packets = 0;
     try {
       for (;;) {
-        const n = readSync(fd, chunk, 0, CHUNK, null);
+        const n = readSync(fd, columns.chunk, 0, columns.chunk.length, null);
         if (n === 0) break;
-        reader.push(n === CHUNK ? chunk : chunk.subarray(0, n));
-        while (reader.next()) {
-          const length = reader.capturedLength;
-          let at = strayAt;
-          if (reader.buffer.buffer === core.u8.buffer) at = reader.buffer.byteOffset + reader.offset;
-          else core.u8.set(reader.buffer.subarray(reader.offset, reader.offset + length), strayAt);
-          dissection.dissect(at, length, reader.originalLength, reader.linkType);
-          if (tally !== null) this.count(tally);
+        columns.push(n);
+        while (columns.next()) {
+          packets += columns.count;
+          if (tally === null) continue;
+          for (let i = 0; i < columns.count; i++) tally.add(core.u32, (columns.records + i * Column.Size) >>> 2);
         }
       }
-      reader.end();
+      columns.end();
     } finally {
       closeSync(fd);
+      columns.free();
     }
-    return reader.number;
-  }
-
-  private count(t: Tally): void {
-    const d = this.dissection;
-    const layers = d.get(Rec.Layers);
-    t.packets++;
-    if ((layers & Layer.Ip) === 0) return;
-    if (((layers & Layer.NetStatus) >>> 16) === Status.Good) t.netGood++;
-    const status = (layers & Layer.TransStatus) >>> 18;
-    if (status === Status.Good) t.good++;
-    else if (status === Status.Bad) t.bad++;
-    else if (status === Status.Absent) t.absent++;
-    t.addresses = (t.addresses + d.get(Rec.Src) + d.get(Rec.Dst)) >>> 0;
-    t.ports = (t.ports + d.get(Rec.Ports)) >>> 0;
+    return packets;
   }
 }
 
@@ -150,8 +142,8 @@ async function run(env: Env): Promise<void> {
       await program("C", () => env.compile("pcap.c")),
       await program("libpcap + C", () => env.compile("pcap.c", { library: "libpcap", name: "libpcap", define: "LIBPCAP" })),
       await program("gopacket", () => gopacket(env)),
-      await printer(env, "tcpdump", ["-nnv"], some, somePackets, async (path) => {
-        const [all, bad] = await countLines(path, ["-nnv", "-r", some], [/^\d\d:\d\d:/, /\(incorrect|bad udp cksum|wrong icmp cksum/]);
+      await printer(env, "tcpdump", ["-nnvv"], some, somePackets, async (path) => {
+        const [all, bad] = await countLines(path, ["-nnvv", "-r", some], [/^\d\d:\d\d:/, /\(incorrect|bad udp cksum|wrong icmp cksum/]);
         return `${all} packets, bad ${bad}`;
       }, `${tcpdumpExpects.packets} packets, bad ${tcpdumpExpects.bad}`),
       await printer(env, "tshark", ["-n", ...checks], few, fewPackets, async (path) => {
@@ -163,14 +155,18 @@ async function run(env: Env): Promise<void> {
   });
 }
 
-/** Builds bench/gopacket; the module must be in Go's cache already, nothing is fetched. */
+/** Builds bench/gopacket with the module in Go's cache, or where Debian puts it; nothing is fetched. */
 async function gopacket(env: Env): Promise<string> {
   const go = tool("go");
   const out = env.file("gopacket");
-  const dir = packageFile("bench/gopacket");
-  const r = await output(go, ["build", "-C", dir, "-mod=mod", "-o", out, "."], { ...process.env, GOFLAGS: "", GOPROXY: "off" });
-  if (r.status !== 0) throw new Absent(`gopacket: not installed (${r.stderr.trim().split("\n").at(-1) ?? ""})`);
-  return out;
+  const dir = env.file("gopacket.src");
+  cpSync(packageFile("bench/gopacket"), dir, { recursive: true });
+  const words = ["build", "-o", out];
+  const cached = { ...process.env, GOFLAGS: "-mod=mod", GOPROXY: "off", GOSUMDB: "off" };
+  if ((await output(go, [...words, "."], { cwd: dir, env: cached })).status === 0) return out;
+  const debian = { ...process.env, GO111MODULE: "off", GOPATH: "/usr/share/gocode", GOFLAGS: "", GOCACHE: env.file("gopacket.cache") };
+  if ((await output(go, [...words, "main.go"], { cwd: dir, env: debian })).status === 0) return out;
+  throw new Absent("gopacket: not installed");
 }
 
 export const decode: Suite = { name: "decode", summary: "a capture file to columns, checksums verified", rows: ["decode"], run };

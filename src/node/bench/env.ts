@@ -160,9 +160,9 @@ export interface Output {
 }
 
 /** Runs a program to its end. */
-export function output(path: string, words: readonly string[], env = process.env): Promise<Output> {
+export function output(path: string, words: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Output> {
   return new Promise((resolve) => {
-    execFile(path, words, { maxBuffer: 1 << 26, timeout: PATIENCE, encoding: "utf8", env }, (e, stdout, stderr) => {
+    execFile(path, words, { maxBuffer: 1 << 26, timeout: PATIENCE, encoding: "utf8", ...options }, (e, stdout, stderr) => {
       const status = e === null ? 0 : typeof e.code === "number" ? e.code : 1;
       resolve({ status, stdout, stderr: stderr === "" && e !== null ? e.message : stderr });
     });
