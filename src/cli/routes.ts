@@ -37,8 +37,9 @@ from stdin, one a line.
   --table NAME   of 'ip route show table all': this table (default: main)
   --lenient      count lines and records that are wrong instead of stopping at the first
 
-A gateway without a device equals the same gateway by any device. Of two routes for a prefix the lower metric counts,
-then the later line; of an MRT dump's paths the higher LOCAL_PREF, the shorter AS_PATH, the lower ORIGIN, the first.
+A next hop is gateway, device, type, source and metrics such as mtu; a gateway alone equals the same one by any device.
+Of two routes for a prefix the lower metric counts, then the later line; of an MRT dump's paths the higher LOCAL_PREF,
+the shorter AS_PATH, the lower ORIGIN, the first.
 `;
 
 interface Context {
@@ -69,7 +70,7 @@ async function read(file: string, c: Context): Promise<RouteTable> {
     const source = c.progress.over(readChunks(file, { reuse: true }), `reading ${name}`, size);
     const r = await readTable(c.core, source, { lenient: c.lenient, table: c.table });
     c.progress.clear();
-    for (const [what, count] of r.passedOver) note(`${name}: passed over: ${count} ${what}`);
+    for (const [what, count] of r.passedOver) note(`${name}: passed over: ${what}: ${count}`);
     if (r.firstFault !== null) {
       const what = `${r.format === "MRT" ? "record" : "line"}${r.faults === 1 ? "" : "s"}`;
       note(`${name}: passed over: ${r.faults} wrong ${what}, the first: ${located(name, r.firstFault)}`);

@@ -1,6 +1,8 @@
 // `wirepath subnet` as a user types it.
 
 import { describe, expect, it } from "vitest";
+import { Failure } from "../../src/cli/command.ts";
+import { command } from "../../src/cli/subnet.ts";
 import { expectRefusal, wirepath } from "../support/cli.ts";
 
 const out = (words: string[]): string => {
@@ -104,5 +106,11 @@ describe("subnet", () => {
     [["10.0.0.0/24", "--contains", "x"], /--contains 'x': expected an address or a network/],
     [["--summarise"], /--summarise needs networks/],
     [["--summarise", "10.0.0.9-10.0.0.1"], /'10\.0\.0\.9-10\.0\.0\.1': expected a network, or a range FIRST-LAST/],
-  ])("refuses %j", (words, what) => expectRefusal(wirepath(["subnet", ...words]), what));
+  ])("refuses %j", async (words, what) => {
+    const refused = command.run(words);
+    await expect(refused).rejects.toThrow(what);
+    await expect(refused).rejects.toBeInstanceOf(Failure);
+  });
+
+  it("says so in one line, status 2", () => expectRefusal(wirepath(["subnet", "10.0.0.0/33"]), /expected a network such as/));
 });

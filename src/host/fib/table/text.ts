@@ -14,6 +14,10 @@ const MAX_LINE = 1 << 20;
 
 const isBlank = (c: number): boolean => c === 32 || c === 9 || c === 13;
 
+const ipv6 = /^[\da-fA-F.]*:[\da-fA-F:.]*(\/\d+)?$/;
+/** A default route is IPv6's when its gateway is, or when it has a preference (RFC 4191). */
+const ipv6Default = /\s(via\s+[\da-fA-F]*:|pref\s+(low|medium|high))/;
+
 /** What the words behind a prefix say. */
 interface Tail {
   readonly hop: number;
@@ -44,6 +48,9 @@ const alone = new Set([
   "dead",
 ]);
 
+/** A prefix and nothing behind it: a list's, or the first line of a route of many ways. */
+const alonePending = { type: "", tail: "" };
+
 /** Tails that are kept, so that a table in which each line has words of its own does not keep them all. */
 const MAX_TAILS = 65_536;
 
@@ -53,7 +60,7 @@ export class TextReader {
   private readonly decoder = new TextDecoder();
   private readonly tails = new Map<string, Tail>();
   /** The last route of `ip route`, which lines with `nexthop` continue. */
-  private pending: { type: string; tail: string; read: boolean } | null = null;
+  private pending: { type: string; tail: string } | "passed over" | null = null;
   // what `number` found
   private value = 0;
 
@@ -146,7 +153,7 @@ export class TextReader {
     const length = this.value;
     if (length < 0 || (prefix & ~maskOf(length)) !== 0) return this.slow(bytes, from, end);
     if (at === end) {
-      this.pending = null;
+      this.pending = alonePending;
       return this.into.add(prefix, length, Hops.UNKNOWN, 0);
     }
     if (!isBlank(bytes[at]!)) return this.slow(bytes, from, end);
@@ -161,7 +168,7 @@ export class TextReader {
     const text = this.decoder.decode(bytes.subarray(tail, end));
     const known = this.tails.get(` ${text}`);
     if (known === undefined || known.passedOver !== null) return this.slow(bytes, from, end);
-    this.pending = { type: "", tail: text, read: true };
+    this.pending = { type: "", tail: text };
     this.into.add(prefix, length, known.hop, known.rank);
   }
 
@@ -201,14 +208,19 @@ export class TextReader {
       first = word();
     }
     const prefix = parseIpPrefix(first);
-    if (prefix === null) throw new TextError(1, at + 1, wrongPrefix(first));
+    // `ip route show table all` tells routes of both families
+    if (ipv6.test(first) || (first === "default" && ipv6Default.test(text.slice(at))))
+      return this.passOver("IPv6 routes");
+    if (prefix === null) {
+      throw new TextError(1, at + 1, `'${short(first)}' is no prefix, expected an IPv4 prefix such as 10.0.0.0/8`);
+    }
     checkHostBits(prefix, at + 1);
     skip(first.length);
     this.route(prefix, type, text.slice(at), at);
   }
 
   private route(prefix: Prefix, type: string, tail: string, at: number): void {
-    this.pending = null;
+    this.pending = tail === "" ? { type, tail } : null;
     if (type === "" && /^\S*$/.test(tail) && !alone.has(tail)) {
       const hop = tail === "" ? Hops.UNKNOWN : this.into.hops.number(plainHop(label(tail, at)));
       return this.into.add(prefix.address, prefix.length, hop, 0);
@@ -218,9 +230,15 @@ export class TextReader {
       return this.into.add(prefix.address, prefix.length, this.into.hops.number(plainHop(label(hop, at))), 0);
     }
     const t = this.tail(type, tail, at);
-    if (t.passedOver !== null) this.faults.passOver(t.passedOver);
-    else this.into.add(prefix.address, prefix.length, t.hop, t.rank);
-    this.pending = { type, tail, read: t.passedOver === null };
+    if (t.passedOver !== null) return this.passOver(t.passedOver);
+    this.into.add(prefix.address, prefix.length, t.hop, t.rank);
+    this.pending = { type, tail };
+  }
+
+  /** With the lines that continue it. */
+  private passOver(what: string): void {
+    this.faults.passOver(what);
+    this.pending = "passed over";
   }
 
   /** A line `nexthop via ...`, which `ip route` prints below a route of many ways. */
@@ -228,11 +246,12 @@ export class TextReader {
     const { pending } = this;
     if (pending === null)
       throw new TextError(1, at + 1, "'nexthop' continues a route of 'ip route', and none is above");
+    if (pending === "passed over") return;
     const tail = `${pending.tail} ${text}`;
     // columns are those of this line
     const t = this.tail(pending.type, tail, at - pending.tail.length - 1);
-    if (pending.read) this.into.amend(t.hop, t.rank);
-    this.pending = { ...pending, tail };
+    this.into.amend(t.hop, t.rank);
+    this.pending = { type: pending.type, tail };
   }
 
   private tail(type: string, tail: string, at: number): Tail {
@@ -245,12 +264,14 @@ export class TextReader {
     try {
       const spec = parseRoute(head + tail);
       const named = /(?:^|\s)table\s/.test(tail);
-      const other = named && spec.table !== (this.table ?? TABLE_MAIN);
-      const passedOver = other
-        ? `routes of table ${tableNames.format(spec.table)}`
-        : spec.tos !== 0
-          ? "routes for one tos alone"
-          : null;
+      // where all tables are shown, what names none is main's; a dump of local alone names none either
+      const table = named || this.table !== null ? spec.table : TABLE_MAIN;
+      const passedOver =
+        table !== (this.table ?? TABLE_MAIN)
+          ? `routes of table ${tableNames.format(table)}`
+          : spec.tos !== 0
+            ? "routes for one tos alone"
+            : null;
       t = { hop: passedOver === null ? this.into.hops.number(hopOf(spec)) : 0, rank: spec.metric, passedOver };
     } catch (e) {
       if (!(e instanceof TextError)) throw e;
@@ -267,11 +288,6 @@ function label(text: string, at: number): string {
     throw new TextError(1, at + 1, `'${short(text)}': expected an IPv4 address`);
   }
   return text;
-}
-
-function wrongPrefix(text: string): string {
-  const kind = text.includes(":") && /^[\da-fA-F:.]+(\/\d+)?$/.test(text) ? "an IPv6 prefix" : "no prefix";
-  return `'${short(text)}' is ${kind}, expected an IPv4 prefix such as 10.0.0.0/8`;
 }
 
 /** As the kernel refuses it: "Invalid prefix for given prefix length". */

@@ -45,6 +45,14 @@ describe("ip route", () => {
     expect((await readAll(shown)).table.duplicates).toBe(1);
   });
 
+  it("reads ways below a prefix alone, as of protocol boot", async () => {
+    const ways = "\tnexthop via 10.0.0.1 dev e0 weight 3 \n\tnexthop via 10.0.1.1 dev e1 weight 1 \n";
+    const expected = "172.16.0.0/12 nexthop via 10.0.0.1 dev e0 weight 3 nexthop via 10.0.1.1 dev e1 weight 1";
+    expect(await lines(`172.16.0.0/12 \n${ways}10.0.0.0/8\n`)).toEqual(["10.0.0.0/8", expected]);
+    expect(await lines(`default \n${ways}`)).toEqual([expected.replace("172.16.0.0/12", "0.0.0.0/0")]);
+    expect(await lines(`172.16.0.0/12 via 10.0.0.9\n172.16.0.0/12 \n${ways}`)).toEqual([expected]);
+  });
+
   it("reads its own lines back", async () => {
     const once = await lines(shown);
     expect(await lines(once.join("\n"))).toEqual(once);
@@ -72,8 +80,21 @@ describe("ip route", () => {
     const main = await readAll(text);
     expect(linesOf(main.table)).toEqual(["10.0.0.0/8 dev eth0"]);
     expect(Object.fromEntries(main.passedOver)).toEqual({ "routes of table 100": 1, "routes of table local": 1 });
-    expect(await lines(text, 100)).toEqual(["0.0.0.0/0 via 10.0.0.1 dev eth0", "10.0.0.0/8 dev eth0"]);
+    expect(await lines(text, 100)).toEqual(["0.0.0.0/0 via 10.0.0.1 dev eth0"]);
+    expect(await lines(text, 255)).toEqual(["local 10.0.0.1/32 dev eth0"]);
+    expect(await lines("local 10.0.0.1 dev eth0 scope host", 255)).toEqual(["local 10.0.0.1/32 dev eth0"]);
     expect(Object.fromEntries((await readAll("10.0.0.0/8 tos 0x10 dev eth0")).passedOver)).toEqual({ "routes for one tos alone": 1 });
+  });
+
+  it("counts the IPv6 routes of `ip route show table all`", async () => {
+    const text = [
+      "10.0.0.0/8 via 10.0.0.1 dev eth0 ", "::1 dev lo proto kernel metric 256 pref medium", "2001:db8::/32 proto static metric 1024 pref medium",
+      "\tnexthop via fe80::1 dev eth0 weight 1 ", "\tnexthop via fe80::2 dev eth0 weight 1 ", "default via fe80::1 dev eth0 proto ra metric 100 pref medium",
+      "default dev eth1 metric 1024 pref medium", "multicast ff00::/8 dev eth0 table local proto kernel metric 256 pref medium",
+    ];
+    const r = await readAll(text.join("\n"));
+    expect(linesOf(r.table)).toEqual(["10.0.0.0/8 via 10.0.0.1 dev eth0"]);
+    expect(Object.fromEntries(r.passedOver)).toEqual({ "IPv6 routes": 5 });
   });
 
   it("passes the ways of another table's route over with it", async () => {
@@ -127,7 +148,7 @@ describe("what is wrong", () => {
     ["10.0.0.0/8\n\n  10.0.0.256/24 a", "3:3: '10.0.0.256/24' is no prefix, expected an IPv4 prefix such as 10.0.0.0/8"],
     ["10.1.2.3/16", "1:1: 10.1.2.3/16: bits behind the length are set, expected 10.1.0.0/16"],
     ["0.0.0.1/0 via 10.0.0.1", "1:1: 0.0.0.1/0: bits behind the length are set, expected 0.0.0.0/0"],
-    ["2001:db8::/32 dev eth0", "1:1: '2001:db8::/32' is an IPv6 prefix, expected an IPv4 prefix such as 10.0.0.0/8"],
+    ["2001:db8::/32x dev eth0", "1:1: '2001:db8::/32x' is no prefix, expected an IPv4 prefix such as 10.0.0.0/8"],
     ["10.0.0.0/8 10.0.0.300", "1:12: '10.0.0.300': expected an IPv4 address"],
     ["10.0.0.0/8 10.0.0 AS1", "1:12: '10.0.0': expected an IPv4 address"],
     ["10.0.0.0/8 via 10.0.0.300 dev eth0", "1:16: '10.0.0.300': expected an IPv4 address"],
