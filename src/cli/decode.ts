@@ -9,6 +9,7 @@ import type { Core } from "../core/core.ts";
 import { Dissection } from "../core/dissect.ts";
 import { loadCore } from "../node/core.ts";
 import { ByteWriter, printable } from "./byte-writer.ts";
+import { fileError } from "../node/files.ts";
 import { type Command, Failure, parseWords } from "./command.ts";
 import { JsonLines } from "./decode-json.ts";
 import { TextLines, type TextOptions } from "./decode-text.ts";
@@ -62,7 +63,12 @@ class Sink {
 
 function open(file: string): number {
   if (file === "-") return 0;
-  const fd = openSync(file, "r");
+  let fd: number;
+  try {
+    fd = openSync(file, "r");
+  } catch (e) {
+    throw fileError(file, e);
+  }
   if (fstatSync(fd).isDirectory()) {
     closeSync(fd);
     throw new Failure(`${file}: is a directory, expected a capture file`);

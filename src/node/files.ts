@@ -32,7 +32,8 @@ export class FileError extends Error {
   }
 }
 
-function fileError(path: string, e: unknown): unknown {
+/** What a file system's error becomes; anything else stays what it is. */
+export function fileError(path: string, e: unknown): unknown {
   if (!(e instanceof Error) || !("code" in e) || typeof e.code !== "string") return e;
   return e instanceof FileError ? e : new FileError(path, e.code);
 }
