@@ -1,6 +1,7 @@
 // assembly/nat.ts: network address translation (nf_nat_core, nf_nat_proto): which tuple a connection gets, and the
 // packets' bytes rewritten in place with incremental checksums (RFC 1624).
 
+import { jhash } from "./jhash.ts";
 import { get16, set16 } from "./bytes.ts";
 import { checksum, update16, update32 } from "./checksum.ts";
 import { bindSource, chance, dirOf, find, kill, kindOf, sourceChainOf } from "./conntrack.ts";
@@ -112,49 +113,16 @@ function bytesOf(v: u32): u32 {
   return bswap<u32>(v);
 }
 
+/** The four words of an address that are hashed; IPv4 fills the first. */
+const hashed: usize = memory.data(16, 16);
+
 /**
  * Bob Jenkins' lookup3 (2006) over the four words of an address, as jhash2 with Linux's start value: clients keep their
  * address of the range. Words and the start value are in network order as a little-endian machine reads them.
  */
 function addressHash(src: u32, start: u32): u32 {
-  const init: u32 = 0xdeadbeef + (4 << 2) + start;
-  let a = init + src;
-  let b = init;
-  let c = init;
-  a -= c;
-  a ^= rotl<u32>(c, 4);
-  c += b;
-  b -= a;
-  b ^= rotl<u32>(a, 6);
-  a += c;
-  c -= b;
-  c ^= rotl<u32>(b, 8);
-  b += a;
-  a -= c;
-  a ^= rotl<u32>(c, 16);
-  c += b;
-  b -= a;
-  b ^= rotl<u32>(a, 19);
-  a += c;
-  c -= b;
-  c ^= rotl<u32>(b, 4);
-  b += a;
-  // the fourth word is 0
-  c ^= b;
-  c -= rotl<u32>(b, 14);
-  a ^= c;
-  a -= rotl<u32>(c, 11);
-  b ^= a;
-  b -= rotl<u32>(a, 25);
-  c ^= b;
-  c -= rotl<u32>(b, 16);
-  a ^= c;
-  a -= rotl<u32>(c, 4);
-  b ^= a;
-  b -= rotl<u32>(a, 14);
-  c ^= b;
-  c -= rotl<u32>(b, 24);
-  return c;
+  store<u32>(hashed, src);
+  return jhash(hashed, 16, start);
 }
 
 /** find_best_ips_proto: the address of the range that source and destination hash to. */
@@ -204,7 +172,8 @@ function choosePort(t: usize, e: usize, manip: u32, wanted: u32, now: u32): void
   }
   if (wanted < 65536) {
     setPort(source, wanted);
-    if (!used(t, e, now)) return;
+    // the real box may have come to it late in its attempts
+    if (!usedHarder(t, e, 0, now)) return;
   }
   // offsets are 16 bits and wrap
   let off: u32;

@@ -7,28 +7,11 @@ import type { Flow } from "../fib/flow.ts";
 import type { Result } from "../fib/tables.ts";
 import type { Route } from "../fib/route.ts";
 import type { Sysctl } from "../sysctl.ts";
+import type { NatRange } from "../conntrack/nat.ts";
 import type { HookFn, Hook, Hooks, Verdict } from "./hooks.ts";
 
-/** nf_nat_range2: addresses in host order; `flags` are `NatFlag` bits. Built once a rule. */
-export interface NatRange {
-  readonly flags: number;
-  readonly minAddr: number;
-  readonly maxAddr: number;
-  readonly minPort: number;
-  readonly maxPort: number;
-  readonly basePort: number;
-}
-
-/** include/uapi/linux/netfilter/nf_nat.h */
-export enum NatFlag {
-  MapIps = 1,
-  ProtoSpecified = 2,
-  ProtoRandom = 4,
-  Persistent = 8,
-  ProtoRandomFully = 16,
-  ProtoOffset = 32,
-  Netmap = 64,
-}
+export type { NatRange };
+export { RangeFlag as NatFlag } from "../../../assembly/conntracklayout.ts";
 
 export interface Translation {
   /** nf_nat_register_fn: `evaluate` decides for new connections; others keep their binding. */
