@@ -87,7 +87,12 @@ export class Hooks {
   }
 
   private trace(
-    name: string, hook: Hook, verdict: Verdict, frame: Frame, input: Interface | null, output: Interface | null,
+    name: string,
+    hook: Hook,
+    verdict: Verdict,
+    frame: Frame,
+    input: Interface | null,
+    output: Interface | null,
   ): void {
     // a frame that a hook took may be gone
     const what = `${hookNames[hook]} ${name} ${Verdict[verdict]!.toLowerCase()}`;
