@@ -68,8 +68,7 @@ export class Bridge {
   addPort(dev: Interface): BridgePort {
     if (dev.rxHandler !== null) throw new Error(`${dev.name} is a bridge port already`);
     if (dev.kind !== "veth") throw new Error(`${dev.name} cannot be a bridge port: it is a ${dev.kind} device`);
-    let number = 1;
-    while (this.ports.some((p) => p.number === number)) number++;
+    const number = this.freeNumber();
     const port = new BridgePort(this, dev, number);
     if (this.defaultPvid !== 0) port.vlans.add(this.defaultPvid, true, true);
     this.ports.unshift(port);
@@ -78,6 +77,13 @@ export class Bridge {
     if (this.vlanFiltering) for (const vid of port.vlans.vids()) this.addOwnAddress(port, dev.mac, vid);
     this.updateState(port);
     return port;
+  }
+
+  /** The lowest that no port has (find_portno). */
+  private freeNumber(): number {
+    const taken = new Uint8Array(this.ports.length + 2);
+    for (const p of this.ports) if (p.number < taken.length) taken[p.number] = 1;
+    return taken.indexOf(0, 1);
   }
 
   /** Takes the device out, with all its entries (br_del_if). */
