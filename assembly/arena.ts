@@ -27,7 +27,7 @@ export function alloc(size: u32): usize {
     return free;
   }
   if (top == 0) top = (__heap_base + 31) & ~31;
-  if (top + bytes > <usize>memory.size() << 16) return 0;
+  if (top + bytes > (<usize>memory.size()) << 16) return 0;
   const p = top;
   top += bytes;
   return p;

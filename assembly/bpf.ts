@@ -33,16 +33,32 @@ function known(code: u32): bool {
   switch (code & 7) {
     case LD:
       switch (code) {
-        case 0x00: case 0x20: case 0x28: case 0x30: case 0x40: case 0x48: case 0x50: case 0x60: case 0x80: return true;
+        case 0x00:
+        case 0x20:
+        case 0x28:
+        case 0x30:
+        case 0x40:
+        case 0x48:
+        case 0x50:
+        case 0x60:
+        case 0x80:
+          return true;
       }
       return false;
-    case LDX: return code == 0x01 || code == 0x61 || code == 0x81 || code == 0xb1;
-    case ST: return code == 0x02;
-    case STX: return code == 0x03;
-    case ALU: return code == 0x84 || (code & ~0xf8) == ALU && (code & 0xf0) <= 0xa0 && (code & 0xf0) != 0x80;
-    case JMP: return code == 0x05 || (code & ~0x78) == JMP && (code & 0x70) >= 0x10 && (code & 0x70) <= 0x40;
-    case RET: return code == 0x06 || code == 0x16;
-    default: return code == 0x07 || code == 0x87;
+    case LDX:
+      return code == 0x01 || code == 0x61 || code == 0x81 || code == 0xb1;
+    case ST:
+      return code == 0x02;
+    case STX:
+      return code == 0x03;
+    case ALU:
+      return code == 0x84 || ((code & ~0xf8) == ALU && (code & 0xf0) <= 0xa0 && (code & 0xf0) != 0x80);
+    case JMP:
+      return code == 0x05 || ((code & ~0x78) == JMP && (code & 0x70) >= 0x10 && (code & 0x70) <= 0x40);
+    case RET:
+      return code == 0x06 || code == 0x16;
+    default:
+      return code == 0x07 || code == 0x87;
   }
 }
 
@@ -103,8 +119,10 @@ export function run(program: usize, p: usize, len: u32, wireLen: u32, packetType
     const k = load<u32>(pc, 4);
     let jump: bool = false;
     switch (code) {
-      case 0x06: return k;
-      case 0x16: return a;
+      case 0x06:
+        return k;
+      case 0x16:
+        return a;
       case 0x20:
         if (<u64>k + 4 > <u64>len) {
           if (k != AD_PKTTYPE) return 0;
@@ -139,55 +157,130 @@ export function run(program: usize, p: usize, len: u32, wireLen: u32, packetType
         if (k >= len) return 0;
         x = (get8(p, k) & 15) << 2;
         break;
-      case 0x80: a = wireLen; break;
-      case 0x81: x = wireLen; break;
-      case 0x00: a = k; break;
-      case 0x01: x = k; break;
-      case 0x60: a = load<u32>(mem + (k << 2)); break;
-      case 0x61: x = load<u32>(mem + (k << 2)); break;
-      case 0x02: store<u32>(mem + (k << 2), a); break;
-      case 0x03: store<u32>(mem + (k << 2), x); break;
-      case 0x04: a += k; break;
-      case 0x0c: a += x; break;
-      case 0x14: a -= k; break;
-      case 0x1c: a -= x; break;
-      case 0x24: a *= k; break;
-      case 0x2c: a *= x; break;
-      case 0x34: a /= k; break;
+      case 0x80:
+        a = wireLen;
+        break;
+      case 0x81:
+        x = wireLen;
+        break;
+      case 0x00:
+        a = k;
+        break;
+      case 0x01:
+        x = k;
+        break;
+      case 0x60:
+        a = load<u32>(mem + (k << 2));
+        break;
+      case 0x61:
+        x = load<u32>(mem + (k << 2));
+        break;
+      case 0x02:
+        store<u32>(mem + (k << 2), a);
+        break;
+      case 0x03:
+        store<u32>(mem + (k << 2), x);
+        break;
+      case 0x04:
+        a += k;
+        break;
+      case 0x0c:
+        a += x;
+        break;
+      case 0x14:
+        a -= k;
+        break;
+      case 0x1c:
+        a -= x;
+        break;
+      case 0x24:
+        a *= k;
+        break;
+      case 0x2c:
+        a *= x;
+        break;
+      case 0x34:
+        a /= k;
+        break;
       case 0x3c:
         if (x == 0) return 0;
         a /= x;
         break;
-      case 0x44: a |= k; break;
-      case 0x4c: a |= x; break;
-      case 0x54: a &= k; break;
-      case 0x5c: a &= x; break;
-      case 0x64: a <<= k; break;
-      case 0x6c: a = x > 31 ? 0 : a << x; break;
-      case 0x74: a >>= k; break;
-      case 0x7c: a = x > 31 ? 0 : a >> x; break;
-      case 0x84: a = 0 - a; break;
-      case 0x94: a %= k; break;
+      case 0x44:
+        a |= k;
+        break;
+      case 0x4c:
+        a |= x;
+        break;
+      case 0x54:
+        a &= k;
+        break;
+      case 0x5c:
+        a &= x;
+        break;
+      case 0x64:
+        a <<= k;
+        break;
+      case 0x6c:
+        a = x > 31 ? 0 : a << x;
+        break;
+      case 0x74:
+        a >>= k;
+        break;
+      case 0x7c:
+        a = x > 31 ? 0 : a >> x;
+        break;
+      case 0x84:
+        a = 0 - a;
+        break;
+      case 0x94:
+        a %= k;
+        break;
       case 0x9c:
         if (x == 0) return 0;
         a %= x;
         break;
-      case 0xa4: a ^= k; break;
-      case 0xac: a ^= x; break;
+      case 0xa4:
+        a ^= k;
+        break;
+      case 0xac:
+        a ^= x;
+        break;
       case 0x05:
         pc += INSN + k * INSN;
         continue;
-      case 0x15: jump = a == k; break;
-      case 0x1d: jump = a == x; break;
-      case 0x25: jump = a > k; break;
-      case 0x2d: jump = a > x; break;
-      case 0x35: jump = a >= k; break;
-      case 0x3d: jump = a >= x; break;
-      case 0x45: jump = (a & k) != 0; break;
-      case 0x4d: jump = (a & x) != 0; break;
-      case 0x07: x = a; break;
-      case 0x87: a = x; break;
-      default: return 0;
+      case 0x15:
+        jump = a == k;
+        break;
+      case 0x1d:
+        jump = a == x;
+        break;
+      case 0x25:
+        jump = a > k;
+        break;
+      case 0x2d:
+        jump = a > x;
+        break;
+      case 0x35:
+        jump = a >= k;
+        break;
+      case 0x3d:
+        jump = a >= x;
+        break;
+      case 0x45:
+        jump = (a & k) != 0;
+        break;
+      case 0x4d:
+        jump = (a & x) != 0;
+        break;
+      case 0x07:
+        x = a;
+        break;
+      case 0x87:
+        a = x;
+        break;
+      default:
+        return 0;
     }
     if ((code & 7) == JMP) pc += <u32>(jump ? load<u8>(pc, 2) : load<u8>(pc, 3)) * INSN;
     pc += INSN;

@@ -6,7 +6,7 @@
 @inline
 export function fold(sum: u64): u32 {
   let s = (sum & 0xffffffff) + (sum >> 32);
-  s = (s & 0xffff) + (s >> 16 & 0xffff) + (s >> 32);
+  s = (s & 0xffff) + ((s >> 16) & 0xffff) + (s >> 32);
   s = (s & 0xffff) + (s >> 16);
   s = (s & 0xffff) + (s >> 16);
   return <u32>s;

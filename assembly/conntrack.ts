@@ -101,12 +101,18 @@ function sourceHash(seed: u32, src: u32, ports: u32, kind: u32): u32 {
 // @ts-ignore: decorator
 @inline
 export function kindOf(e: usize): u32 {
-  return <u32>load<u8>(e, Ct.Proto) | (<u32>load<u16>(e, Ct.Zone) << 8);
+  return (<u32>load<u8>(e, Ct.Proto)) | ((<u32>load<u16>(e, Ct.Zone)) << 8);
 }
 
 function tupleHash(t: usize, e: usize, dir: u32): u32 {
   const p = e + dir * 12;
-  return hashOf(load<u32>(t, CtTable.Seed), load<u32>(p, Ct.Src), load<u32>(p, Ct.Dst), load<u32>(p, Ct.Ports), kindOf(e));
+  return hashOf(
+    load<u32>(t, CtTable.Seed),
+    load<u32>(p, Ct.Src),
+    load<u32>(p, Ct.Dst),
+    load<u32>(p, Ct.Ports),
+    kindOf(e),
+  );
 }
 
 /** Address of the chain for a hash, in whichever array holds it now. */
@@ -226,7 +232,10 @@ export function find(t: usize, src: u32, dst: u32, ports: u32, kind: u32, now: u
       // the entry's other tuple may have been the next link of this chain
       if (next != 0 && (next & ~1) == <u32>e) return find(t, src, dst, ports, kind, now);
     } else if (
-      load<u32>(p, Ct.Src) == src && load<u32>(p, Ct.Dst) == dst && load<u32>(p, Ct.Ports) == ports && kindOf(e) == kind
+      load<u32>(p, Ct.Src) == src &&
+      load<u32>(p, Ct.Dst) == dst &&
+      load<u32>(p, Ct.Ports) == ports &&
+      kindOf(e) == kind
     ) {
       return link;
     }
@@ -238,12 +247,12 @@ export function find(t: usize, src: u32, dst: u32, ports: u32, kind: u32, now: u
 function link(t: usize, e: usize, dir: u32): void {
   const chain = chainOf(t, tupleHash(t, e, dir));
   store<u32>(e + (dir << 2), load<u32>(chain));
-  store<u32>(chain, <u32>e | dir);
+  store<u32>(chain, (<u32>e) | dir);
 }
 
 function unlink(t: usize, e: usize, dir: u32): void {
   let at = chainOf(t, tupleHash(t, e, dir));
-  const me = <u32>e | dir;
+  const me = (<u32>e) | dir;
   for (;;) {
     const l = load<u32>(at);
     if (l == 0) return;
@@ -337,7 +346,7 @@ export function kill(t: usize, e: usize): void {
   store<u32>(t, load<u32>(t, CtTable.Tuples) - 2, CtTable.Tuples);
   if (load<u32>(t, CtTable.Events) != 0) {
     // its reference goes over to the list of the dead, which is told in order
-    store<u16>(e, load<u16>(e, Ct.Events) | <u16>CtEvent.Destroy, Ct.Events);
+    store<u16>(e, load<u16>(e, Ct.Events) | (<u16>CtEvent.Destroy), Ct.Events);
     store<u32>(e, 0, Ct.Next);
     store<u32>(e, status, Ct.StatusAtDeath);
     if (load<u32>(t, CtTable.Dead) == 0) store<u32>(t, <u32>e, CtTable.Dead);
@@ -444,7 +453,8 @@ export function flush(t: usize, ifindex: u32, address: u32): u32 {
     while (link != 0) {
       const e: usize = link & ~1;
       if (
-        (ifindex == 0 || <u32>load<u16>(e, Ct.MasqIndex) == ifindex) && (address == 0 || load<u32>(e, Ct.ReplyDst) == address)
+        (ifindex == 0 || <u32>load<u16>(e, Ct.MasqIndex) == ifindex) &&
+        (address == 0 || load<u32>(e, Ct.ReplyDst) == address)
       ) {
         kill(t, e);
         killed++;
@@ -484,7 +494,7 @@ export function nextEntry(t: usize, after: usize): usize {
 // @ts-ignore: decorator
 @inline
 export function note(e: usize, event: u32): void {
-  store<u16>(e, load<u16>(e, Ct.Events) | <u16>event, Ct.Events);
+  store<u16>(e, load<u16>(e, Ct.Events) | (<u16>event), Ct.Events);
 }
 
 /** __nf_ct_refresh_acct: new timeout, and the packet is counted. `len` is the packet's length. */

@@ -142,7 +142,7 @@ function options(th: usize): u32 {
 function learnOptions(th: usize, w: usize): void {
   const o = options(th);
   store<u8>(w, o >> 8, CtWindow.Scale);
-  store<u8>(w, (<u32>load<u8>(w, CtWindow.Flags) & BE_LIBERAL) | (o & 0xff), CtWindow.Flags);
+  store<u8>(w, ((<u32>load<u8>(w, CtWindow.Flags)) & BE_LIBERAL) | (o & 0xff), CtWindow.Flags);
 }
 
 /** tcp_sack: the highest right edge of the selective acknowledgements, or `ack`. */
@@ -181,7 +181,7 @@ function initSender(sender: usize, receiver: usize, th: usize, end: u32, win: u3
   store<u32>(sender, win == 0 ? 1 : win, CtWindow.MaxWin);
   learnOptions(th, sender);
   // RFC 7323 §2.2: scaling needs both sides
-  if (dir == 1 && (load<u8>(sender, CtWindow.Flags) & load<u8>(receiver, CtWindow.Flags) & <u8>WINDOW_SCALE) == 0) {
+  if (dir == 1 && (load<u8>(sender, CtWindow.Flags) & load<u8>(receiver, CtWindow.Flags) & (<u8>WINDOW_SCALE)) == 0) {
     store<u8>(sender, 0, CtWindow.Scale);
     store<u8>(receiver, 0, CtWindow.Scale);
   }
@@ -194,7 +194,7 @@ const OUTSIDE: u32 = 2;
 
 /** Out of the window, unless someone asked not to be strict: then all is well and nothing is learnt. */
 function outside(t: usize, sender: usize, answer: u32): u32 {
-  const liberal = (load<u8>(sender, CtWindow.Flags) & <u8>BE_LIBERAL) != 0 || load<u32>(t, CtTable.TcpLiberal) != 0;
+  const liberal = (load<u8>(sender, CtWindow.Flags) & (<u8>BE_LIBERAL)) != 0 || load<u32>(t, CtTable.TcpLiberal) != 0;
   return liberal ? IN_WINDOW : answer;
 }
 
@@ -211,7 +211,7 @@ function inWindow(t: usize, e: usize, dir: u32, kind: u32, th: usize, len: u32):
   const rawWin = tcp.window(th);
   let win = rawWin;
   let end = endOf(th, len);
-  if ((load<u8>(receiver, CtWindow.Flags) & <u8>SACK_PERM) != 0) sack = sackOf(th, ack);
+  if ((load<u8>(receiver, CtWindow.Flags) & (<u8>SACK_PERM)) != 0) sack = sackOf(th, ack);
   if (load<u32>(sender, CtWindow.MaxWin) == 0) {
     if (isSyn) {
       initSender(sender, receiver, th, end, win, dir);
@@ -233,7 +233,9 @@ function inWindow(t: usize, e: usize, dir: u32, kind: u32, th: usize, len: u32):
       }
     }
   } else if (
-    isSyn && seqAfter(end, load<u32>(sender, CtWindow.End)) && (state == TcpState.SynSent || state == TcpState.SynRecv)
+    isSyn &&
+    seqAfter(end, load<u32>(sender, CtWindow.End)) &&
+    (state == TcpState.SynSent || state == TcpState.SynRecv)
   ) {
     // the connection starts over with other numbers (RFC 9293 §3.4.2)
     initSender(sender, receiver, th, end, win, dir);
@@ -260,7 +262,7 @@ function inWindow(t: usize, e: usize, dir: u32, kind: u32, th: usize, len: u32):
     if (near && ackOk && overshot <= receiverWin && seqBefore(sack, receiverEnd + 1)) {
       // more than the receiver offered: if it gets through and is acknowledged, the window has moved
       store<u32>(sender, end, CtWindow.End);
-      store<u8>(sender, load<u8>(sender, CtWindow.Flags) | <u8>UNACKNOWLEDGED, CtWindow.Flags);
+      store<u8>(sender, load<u8>(sender, CtWindow.Flags) | (<u8>UNACKNOWLEDGED), CtWindow.Flags);
       return outside(t, sender, IGNORED);
     }
     return outside(t, sender, OUTSIDE);
@@ -274,12 +276,12 @@ function inWindow(t: usize, e: usize, dir: u32, kind: u32, th: usize, len: u32):
   if (load<u32>(sender, CtWindow.MaxWin) < offered) store<u32>(sender, offered, CtWindow.MaxWin);
   if (seqAfter(end, senderEnd)) {
     store<u32>(sender, end, CtWindow.End);
-    store<u8>(sender, load<u8>(sender, CtWindow.Flags) | <u8>UNACKNOWLEDGED, CtWindow.Flags);
+    store<u8>(sender, load<u8>(sender, CtWindow.Flags) | (<u8>UNACKNOWLEDGED), CtWindow.Flags);
   }
   if ((flags & tcp.ACK) != 0) {
-    if ((load<u8>(sender, CtWindow.Flags) & <u8>MAXACK_SET) == 0) {
+    if ((load<u8>(sender, CtWindow.Flags) & (<u8>MAXACK_SET)) == 0) {
       store<u32>(sender, ack, CtWindow.MaxAck);
-      store<u8>(sender, load<u8>(sender, CtWindow.Flags) | <u8>MAXACK_SET, CtWindow.Flags);
+      store<u8>(sender, load<u8>(sender, CtWindow.Flags) | (<u8>MAXACK_SET), CtWindow.Flags);
     } else if (seqAfter(ack, load<u32>(sender, CtWindow.MaxAck))) {
       store<u32>(sender, ack, CtWindow.MaxAck);
     }
@@ -288,15 +290,19 @@ function inWindow(t: usize, e: usize, dir: u32, kind: u32, th: usize, len: u32):
   if (seqAfter(sack + win, load<u32>(receiver, CtWindow.MaxEnd) - 1)) {
     store<u32>(receiver, sack + win + (win == 0 ? 1 : 0), CtWindow.MaxEnd);
   }
-  if (ack == receiverEnd) store<u8>(receiver, load<u8>(receiver, CtWindow.Flags) & <u8>~UNACKNOWLEDGED, CtWindow.Flags);
+  if (ack == receiverEnd)
+    store<u8>(receiver, load<u8>(receiver, CtWindow.Flags) & (<u8>~UNACKNOWLEDGED), CtWindow.Flags);
   if (kind == ACK) countRetransmission(e, dir, seq, ack, end, rawWin);
   return IN_WINDOW;
 }
 
 function countRetransmission(e: usize, dir: u32, seq: u32, ack: u32, end: u32, win: u32): void {
   if (
-    <u32>load<u8>(e, Ct.LastDir) == dir && load<u32>(e, Ct.LastSeq) == seq && load<u32>(e, Ct.LastAck) == ack &&
-    load<u32>(e, Ct.LastEnd) == end && <u32>load<u16>(e, Ct.LastWin) == win
+    <u32>load<u8>(e, Ct.LastDir) == dir &&
+    load<u32>(e, Ct.LastSeq) == seq &&
+    load<u32>(e, Ct.LastAck) == ack &&
+    load<u32>(e, Ct.LastEnd) == end &&
+    <u32>load<u16>(e, Ct.LastWin) == win
   ) {
     store<u8>(e, load<u8>(e, Ct.Retrans) + 1, Ct.Retrans);
     return;
@@ -369,7 +375,7 @@ function checkReset(t: usize, e: usize, dir: u32, th: usize, before: u32): u32 {
   const last = <u32>load<u8>(e, Ct.LastIndex);
   const status = load<u32>(e, Ct.Status);
   let answer = RST_WINDOW;
-  if ((load<u8>(other, CtWindow.Flags) & <u8>MAXACK_SET) != 0 && last != SYN) {
+  if ((load<u8>(other, CtWindow.Flags) & (<u8>MAXACK_SET)) != 0 && last != SYN) {
     const seq = tcp.seq(th);
     if (seq == 0 && !established(e)) return RST_WINDOW;
     const maxAck = load<u32>(other, CtWindow.MaxAck);
@@ -384,13 +390,16 @@ function checkReset(t: usize, e: usize, dir: u32, th: usize, before: u32): u32 {
     tcp.ack(th) == load<u32>(e, Ct.LastEnd)
   ) {
     // answers a SYN or an ACK that was let through against the state
-    return answer | RST_GOOD << 2;
+    return answer | (RST_GOOD << 2);
   }
   if (
-    before == TcpState.SynSent && last == ACK && load<u8>(e, Ct.LastDir) == 1 && tcp.seq(th) == load<u32>(e, Ct.LastAck)
+    before == TcpState.SynSent &&
+    last == ACK &&
+    load<u8>(e, Ct.LastDir) == 1 &&
+    tcp.seq(th) == load<u32>(e, Ct.LastAck)
   ) {
     // answers a challenge ACK that was let through
-    return answer | RST_GOOD << 2;
+    return answer | (RST_GOOD << 2);
   }
   return answer;
 }
@@ -440,7 +449,8 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
   if (next == TcpState.SynSent && before >= <u32>TcpState.TimeWait) {
     const flags = load<u8>(windowOf(e, 0), CtWindow.Flags) | load<u8>(windowOf(e, 1), CtWindow.Flags);
     if (
-      (flags & <u8>CLOSE_INIT) != 0 || (<u32>load<u8>(e, Ct.LastDir) == dir && <u32>load<u8>(e, Ct.LastIndex) == RST)
+      (flags & (<u8>CLOSE_INIT)) != 0 ||
+      (<u32>load<u8>(e, Ct.LastDir) == dir && <u32>load<u8>(e, Ct.LastIndex) == RST)
     ) {
       // a closed or aborted connection starts again (RFC 1122 §4.2.2.13)
       if ((load<u32>(e, Ct.Status) & CtStatus.Dying) != 0) return DROP;
@@ -452,7 +462,10 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
   if (next == TcpState.Ignore) {
     const lastDir = <u32>load<u8>(e, Ct.LastDir);
     if (
-      kind == SYNACK && load<u8>(e, Ct.LastIndex) == <u8>SYN && lastDir != dir && tcp.ack(th) == load<u32>(e, Ct.LastEnd)
+      kind == SYNACK &&
+      load<u8>(e, Ct.LastIndex) == <u8>SYN &&
+      lastDir != dir &&
+      tcp.ack(th) == load<u32>(e, Ct.LastEnd)
     ) {
       // the answer to a SYN that seemed out of place: the two ends are in step, so follow them
       before = TcpState.SynSent;
@@ -463,11 +476,11 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
       store<u32>(w, end, CtWindow.MaxEnd);
       store<u32>(w, max<u32>(load<u16>(e, Ct.LastWin), 1), CtWindow.MaxWin);
       store<u8>(w, load<u8>(e, Ct.LastScale), CtWindow.Scale);
-      store<u8>(e, load<u8>(e, Ct.LastFlags) & <u8>~CHALLENGE_ACK, Ct.LastFlags);
+      store<u8>(e, load<u8>(e, Ct.LastFlags) & (<u8>~CHALLENGE_ACK), Ct.LastFlags);
       store<u8>(w, load<u8>(e, Ct.LastFlags), CtWindow.Flags);
       // the other side starts over; a connection picked up midway stays lenient towards it
       const other = windowOf(e, dir);
-      const lenient = load<u8>(other, CtWindow.Flags) & <u8>BE_LIBERAL;
+      const lenient = load<u8>(other, CtWindow.Flags) & (<u8>BE_LIBERAL);
       memory.fill(other, 0, 20);
       store<u8>(other, lenient, CtWindow.Flags);
     } else {
@@ -479,16 +492,20 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
   } else if (next == TcpState.TimeWait) {
     const flags = <u32>load<u8>(e, Ct.LastFlags);
     if (
-      before == TcpState.LastAck && kind == ACK && <u32>load<u8>(e, Ct.LastDir) != dir &&
-      load<u8>(e, Ct.LastIndex) == <u8>SYN && (flags & CHALLENGE_ACK) != 0
+      before == TcpState.LastAck &&
+      kind == ACK &&
+      <u32>load<u8>(e, Ct.LastDir) != dir &&
+      load<u8>(e, Ct.LastIndex) == <u8>SYN &&
+      (flags & CHALLENGE_ACK) != 0
     ) {
       store<u8>(e, flags & ~CHALLENGE_ACK, Ct.LastFlags);
       return VALID;
     }
   } else if (next == TcpState.SynSent2) {
-    store<u8>(e, load<u8>(e, Ct.LastFlags) | <u8>SIMULTANEOUS_OPEN, Ct.LastFlags);
+    store<u8>(e, load<u8>(e, Ct.LastFlags) | (<u8>SIMULTANEOUS_OPEN), Ct.LastFlags);
   } else if (next == TcpState.SynRecv) {
-    if (dir == 1 && kind == ACK && (load<u8>(e, Ct.LastFlags) & <u8>SIMULTANEOUS_OPEN) != 0) next = TcpState.Established;
+    if (dir == 1 && kind == ACK && (load<u8>(e, Ct.LastFlags) & (<u8>SIMULTANEOUS_OPEN)) != 0)
+      next = TcpState.Established;
   } else if (next == TcpState.Close && kind == RST) {
     const r = checkReset(t, e, dir, th, before);
     if (r == RST_INVALID) return INVALID;
@@ -509,7 +526,7 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
   store<u8>(e, next, Ct.State);
   if (before != next && next == TcpState.FinWait) {
     const w = windowOf(e, dir);
-    store<u8>(w, load<u8>(w, CtWindow.Flags) | <u8>CLOSE_INIT, CtWindow.Flags);
+    store<u8>(w, load<u8>(w, CtWindow.Flags) | (<u8>CLOSE_INIT), CtWindow.Flags);
   }
   let timeout = timeoutOf(t, e, next, kind);
   if (next != before) note(e, CtEvent.ProtoInfo);
@@ -527,7 +544,8 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
     const unack = load<u32>(t + (TcpState.Unack << 2), CtTable.TcpTimeouts);
     if (next == TcpState.Established && timeout > unack) timeout = unack;
   } else if (
-    (status & CtStatus.Assured) == 0 && (before == TcpState.SynRecv || before == TcpState.Established) &&
+    (status & CtStatus.Assured) == 0 &&
+    (before == TcpState.SynRecv || before == TcpState.Established) &&
     next == TcpState.Established
   ) {
     store<u32>(e, status | CtStatus.Assured, Ct.Status);
@@ -539,7 +557,8 @@ export function track(t: usize, h: usize, e: usize, info: u32, dir: u32, th: usi
 
 /** Whether the ports' owner may be put out by a new connection: long closed, translated, and behind it in sequence. */
 export function mayReplace(old: usize, fresh: usize): bool {
-  if (<u32>load<u8>(old, Ct.State) < <u32>TcpState.TimeWait || <u32>load<u8>(old, Ct.State) > <u32>TcpState.Close) return false;
+  if (<u32>load<u8>(old, Ct.State) < <u32>TcpState.TimeWait || <u32>load<u8>(old, Ct.State) > <u32>TcpState.Close)
+    return false;
   const status = load<u32>(old, Ct.Status);
   if ((status & (CtStatus.FixedTimeout | CtStatus.Dying)) != 0 || (status & CtStatus.SrcNat) == 0) return false;
   return <i32>(load<u32>(windowOf(fresh, 0), CtWindow.End) - load<u32>(windowOf(old, 0), CtWindow.End)) > 0;

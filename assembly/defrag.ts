@@ -137,7 +137,8 @@ function findQueue(t: usize, src: u32, dst: u32, id: u32, user: u32, now: f64): 
   const chain = t + HEADER + (hashOf(src, dst, id, user) << 2);
   let q: usize = load<u32>(chain);
   while (q != 0) {
-    if (load<u32>(q, SRC) == src && load<u32>(q, DST) == dst && load<u32>(q, ID) == id && load<u32>(q, USER) == user) return q;
+    if (load<u32>(q, SRC) == src && load<u32>(q, DST) == dst && load<u32>(q, ID) == id && load<u32>(q, USER) == user)
+      return q;
     q = load<u32>(q, NEXT);
   }
   if (load<u32>(t, MEMORY) > load<u32>(t, HIGH)) return 0;
@@ -366,7 +367,8 @@ export function add(t: usize, h: usize, user: u32, vif: u32, now: f64): u32 {
   const size = end - offset + headerLen;
   if (size > load<u32>(q, MAX_SIZE)) store<u32>(q, size, MAX_SIZE);
   if ((word & ipv4.DF) != 0 && size > load<u32>(q, MAX_DF)) store<u32>(q, size, MAX_DF);
-  if (load<u32>(q, FLAGS) == (FIRST_IN | LAST_IN) && load<u32>(q, MEAT) == load<u32>(q, LEN)) return assemble(t, q, h, user);
+  if (load<u32>(q, FLAGS) == (FIRST_IN | LAST_IN) && load<u32>(q, MEAT) == load<u32>(q, LEN))
+    return assemble(t, q, h, user);
   return HELD;
 }
 
@@ -416,7 +418,7 @@ function assemble(t: usize, q: usize, h: usize, user: u32): u32 {
   // DF comes back only if the largest fragment had it
   ipv4.setFrag(ip, df ? ipv4.DF : 0);
   ipv4.setLength(ip, total);
-  store<u8>(ip, load<u8>(ip, 1) | <u8>ecn, 1);
+  store<u8>(ip, load<u8>(ip, 1) | (<u8>ecn), 1);
   ipv4.fillChecksum(ip);
   const size = load<u32>(q, MAX_SIZE);
   adopt(h, head);

@@ -112,7 +112,7 @@ export function dirBatch(dir: usize, keys: usize, out: usize, count: u32): void 
 // @ts-ignore: decorator
 @inline
 function lane(chunk: i32, notSlot: i32): u32 {
-  return load<u32>(load<u32>(<usize>chunk, 4) + (popcnt<u32>(load<u32>(<usize>chunk) << <u32>notSlot) << 2));
+  return load<u32>(load<u32>(<usize>chunk, 4) + (popcnt<u32>(load<u32>(<usize>chunk) << (<u32>notSlot)) << 2));
 }
 
 function deeper(keys: usize, out: usize): void {
@@ -205,7 +205,7 @@ function paintSub(dir: usize, s: u32, e: usize, end: usize): usize {
     give(dir + LEAVES, sub, SUB_WORDS);
     return 0;
   }
-  store<u32>(slots + (s << 2), SUB | <u32>sub);
+  store<u32>(slots + (s << 2), SUB | (<u32>sub));
   return e;
 }
 

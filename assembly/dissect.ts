@@ -7,9 +7,7 @@
 import { get16, get32, get8 } from "./bytes.ts";
 import { fold, pseudo, sum } from "./checksum.ts";
 import { Layer, LinkType, Rec, Status } from "./record.ts";
-import {
-  HEADER_LEN as ETH_LEN, TYPE_ARP, TYPE_IPV4, TYPE_MIN, TYPE_VLAN, type as ethType,
-} from "./wire/ethernet.ts";
+import { HEADER_LEN as ETH_LEN, TYPE_ARP, TYPE_IPV4, TYPE_MIN, TYPE_VLAN, type as ethType } from "./wire/ethernet.ts";
 import { destinationInHeader, optionsOf } from "./dissectoptions.ts";
 import { HEADER_LEN as TAG_LEN, etype } from "./wire/vlan.ts";
 import * as arp from "./wire/arp.ts";
@@ -42,8 +40,17 @@ function add(rec: usize, bits: u32): void {
 function isHttpPort(port: u32): bool {
   if (port == 80) return true;
   if (port < 1900) return false;
-  return port == 8080 || port == 8088 || port == 3128 || port == 3132 || port == 5985 || port == 11371 ||
-    port == 1900 || port == 2869 || port == 2710;
+  return (
+    port == 8080 ||
+    port == 8088 ||
+    port == 3128 ||
+    port == 3132 ||
+    port == 5985 ||
+    port == 11371 ||
+    port == 1900 ||
+    port == 2869 ||
+    port == 2710
+  );
 }
 
 /** TCP ports that Wireshark gives to DNS; multicast DNS over UDP is a protocol of its own. */

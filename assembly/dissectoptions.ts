@@ -103,7 +103,9 @@ export function optionsOf(p: usize, headerLen: u32, rec: usize): bool {
       return false;
     }
     if (
-      (type == LOOSE_ROUTE || type == STRICT_ROUTE) && ((len - 3) & 3) == 0 && underWay(p + i, len) &&
+      (type == LOOSE_ROUTE || type == STRICT_ROUTE) &&
+      ((len - 3) & 3) == 0 &&
+      underWay(p + i, len) &&
       (load<u32>(rec, Rec.Layers) & Layer.NoDst) != 0
     ) {
       // the source puts the first hop into the header, the destination at the route's end

@@ -4,9 +4,7 @@
 
 import { alloc, release } from "./arena";
 import { DIR, dirBatch, dirBuild, dirBytes, dirFree, dirInit, dirLookup, dirUpdate } from "./dir24";
-import {
-  RIB, found, ribBytes, ribFree, ribGet, ribInit, ribMatch, ribNext, ribPut, ribRemove,
-} from "./fibrib";
+import { RIB, found, ribBytes, ribFree, ribGet, ribInit, ribMatch, ribNext, ribPut, ribRemove } from "./fibrib";
 
 // A table's header, 64 bytes:
 //
@@ -54,7 +52,7 @@ function maskOf(len: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function keyOf(prefix: u32, len: u32): u64 {
-  return (<u64>(prefix & maskOf(len)) << 8) | len;
+  return ((<u64>(prefix & maskOf(len))) << 8) | len;
 }
 
 // @ts-ignore: decorator
@@ -67,7 +65,7 @@ function entry(list: usize, i: i32): usize {
 // @ts-ignore: decorator
 @inline
 function covers(key: u64, address: u32): bool {
-  return (((<u32>(key >> 8)) ^ address) & maskOf(<u32>key & 63)) == 0;
+  return (((<u32>(key >> 8)) ^ address) & maskOf((<u32>key) & 63)) == 0;
 }
 
 /** An empty table; 0 when memory is used up. */
@@ -128,7 +126,7 @@ function lengthen(t: usize): void {
   for (let i = 0; good && i < count; i++) {
     const e = entry(list, i);
     const key = load<u64>(e);
-    good = ribPut(rib, <u32>(key >> 8), <u32>key & 63, load<u32>(e, VALUE)) >= 0;
+    good = ribPut(rib, <u32>(key >> 8), (<u32>key) & 63, load<u32>(e, VALUE)) >= 0;
   }
   if (!good || !dirBuild(rib + RIB, rib, 1, 0, 0)) return freeLong(t);
   release(list, load<u32>(t, CAPACITY) << ENTRY_SHIFT);
@@ -187,7 +185,7 @@ function exact(t: usize, key: u64): i32 {
 /** Index of the longest prefix of at most `max` bits that covers the address, or -1. */
 function longest(t: usize, address: u32, max: u32): i32 {
   const list = load<u32>(t, LIST);
-  let i = above(t, (<u64>(address & maskOf(max)) << 8) | max) - 1;
+  let i = above(t, ((<u64>(address & maskOf(max))) << 8) | max) - 1;
   while (i >= 0) {
     const e = entry(list, i);
     const key = load<u64>(e);
@@ -270,7 +268,7 @@ export function fibAdd(t: usize, prefix: u32, len: u32, value: u32): bool {
   store<u64>(e, key);
   store<u32>(e, value, VALUE);
   store<u32>(t, count + 1, COUNT);
-  if (<u32>count >= LONG_ABOVE && ((<u32>count & (LONG_ABOVE - 1)) == 0)) lengthen(t);
+  if (<u32>count >= LONG_ABOVE && ((<u32>count) & (LONG_ABOVE - 1)) == 0) lengthen(t);
   if (load<u32>(t, MODE) == SHORT_MODE) link(t, i);
   return true;
 }
@@ -383,7 +381,7 @@ export function fibNext(t: usize, prefix: u32, len: i32): bool {
   const e = entry(load<u32>(t, LIST), i);
   const key = load<u64>(e);
   store<u32>(t, <u32>(key >> 8), FOUND_PREFIX);
-  store<u32>(t, <u32>key & 63, FOUND_LENGTH);
+  store<u32>(t, (<u32>key) & 63, FOUND_LENGTH);
   store<u32>(t, load<u32>(e, VALUE), FOUND_VALUE);
   return true;
 }

@@ -95,7 +95,17 @@ export function decreaseTtl(h: usize): void {
 
 /** A packet with an IPv4 header (options from `echo` when `optLen` is not 0) before `len` bytes; `Data` at the header. */
 function newPacket(
-  optLen: u32, len: u32, tos: u32, id: u32, frag: u32, ttl: u32, proto: u32, src: u32, dst: u32, final: u32, time: u32,
+  optLen: u32,
+  len: u32,
+  tos: u32,
+  id: u32,
+  frag: u32,
+  ttl: u32,
+  proto: u32,
+  src: u32,
+  dst: u32,
+  final: u32,
+  time: u32,
 ): usize {
   const hl = ipv4.HEADER_LEN + optLen;
   const h = packetAlloc(hl + len);
@@ -115,8 +125,19 @@ function newPacket(
 
 /** An ICMP message of ours: `rest` is the header's second word, `from` and `len` the data behind it. 0: no buffer. */
 export function icmpBuild(
-  type: u32, code: u32, rest: u32, from: usize, len: u32, tos: u32, id: u32, ttl: u32, src: u32, dst: u32, optLen: u32,
-  final: u32, time: u32,
+  type: u32,
+  code: u32,
+  rest: u32,
+  from: usize,
+  len: u32,
+  tos: u32,
+  id: u32,
+  ttl: u32,
+  src: u32,
+  dst: u32,
+  optLen: u32,
+  final: u32,
+  time: u32,
 ): usize {
   const h = newPacket(optLen, icmp.HEADER_LEN + len, tos, id, 0, ttl, icmp.PROTO, src, dst, final, time);
   if (h == 0) return 0;
@@ -134,7 +155,15 @@ export function icmpTimes(h: usize, time: u32): void {
 
 /** A raw IPv4 packet of ours with these bytes behind the header (for a socket that writes whole messages). */
 export function ipBuild(
-  from: usize, len: u32, tos: u32, id: u32, frag: u32, ttl: u32, proto: u32, src: u32, dst: u32,
+  from: usize,
+  len: u32,
+  tos: u32,
+  id: u32,
+  frag: u32,
+  ttl: u32,
+  proto: u32,
+  src: u32,
+  dst: u32,
 ): usize {
   const h = newPacket(0, len, tos, id, frag, ttl, proto, src, dst, 0, 0);
   if (h != 0) memory.copy(load<u32>(h, Pkt.Trans), from, len);
@@ -143,7 +172,16 @@ export function ipBuild(
 
 /** A UDP datagram of ours. */
 export function udpBuild(
-  from: usize, len: u32, tos: u32, id: u32, frag: u32, ttl: u32, src: u32, srcPort: u32, dst: u32, dstPort: u32,
+  from: usize,
+  len: u32,
+  tos: u32,
+  id: u32,
+  frag: u32,
+  ttl: u32,
+  src: u32,
+  srcPort: u32,
+  dst: u32,
+  dstPort: u32,
 ): usize {
   const h = newPacket(0, udp.HEADER_LEN + len, tos, id, frag, ttl, udp.PROTO, src, dst, 0, 0);
   if (h == 0) return 0;
@@ -173,7 +211,16 @@ export function tcpReset(h: usize, tos: u32, ttl: u32, optLen: u32, dst: u32, ti
   if ((tcp.flags(p) & tcp.ACK) != 0) {
     tcp.emit(t, tcp.dstPort(p), tcp.srcPort(p), tcp.ack(p), 0, tcp.HEADER_LEN, tcp.RST, 0);
   } else {
-    tcp.emit(t, tcp.dstPort(p), tcp.srcPort(p), 0, tcp.seq(p) + segmentLength(p, len), tcp.HEADER_LEN, tcp.RST | tcp.ACK, 0);
+    tcp.emit(
+      t,
+      tcp.dstPort(p),
+      tcp.srcPort(p),
+      0,
+      tcp.seq(p) + segmentLength(p, len),
+      tcp.HEADER_LEN,
+      tcp.RST | tcp.ACK,
+      0,
+    );
   }
   tcp.fillChecksum(t, tcp.HEADER_LEN, src, final);
   return r;

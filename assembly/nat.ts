@@ -67,14 +67,16 @@ function used(t: usize, e: usize, now: u32): bool {
   if (other == e) return false;
   // the same flow twice: confirming will settle it
   return !(
-    load<u32>(e, Ct.Src) == load<u32>(other, Ct.Src) && load<u32>(e, Ct.Dst) == load<u32>(other, Ct.Dst) &&
+    load<u32>(e, Ct.Src) == load<u32>(other, Ct.Src) &&
+    load<u32>(e, Ct.Dst) == load<u32>(other, Ct.Dst) &&
     load<u32>(e, Ct.Ports) == load<u32>(other, Ct.Ports)
   );
 }
 
 /** nf_nat_used_tuple_harder: near the end of the attempts a TIME-WAIT connection whose numbers are behind gives way. */
 function usedHarder(t: usize, e: usize, left: u32, now: u32): bool {
-  if (left > HARDER || load<u8>(e, Ct.Proto) != 6 || load<u8>(e, Ct.State) != <u8>TcpState.SynSent) return used(t, e, now);
+  if (left > HARDER || load<u8>(e, Ct.Proto) != 6 || load<u8>(e, Ct.State) != <u8>TcpState.SynSent)
+    return used(t, e, now);
   const link = find(t, tDst, tSrc, rotl<u32>(tPorts, 16), kindOf(e), now);
   if (link == 0) return false;
   const other: usize = link & ~1;
@@ -130,7 +132,7 @@ function chooseAddress(e: usize, manip: u32): void {
   if ((rangeFlags & RangeFlag.MapIps) == 0) return;
   let address = minIp;
   if (minIp != maxIp) {
-    const start = (rangeFlags & RangeFlag.Persistent) != 0 ? 0 : bytesOf(tDst) ^ <u32>load<u16>(e, Ct.Zone);
+    const start = (rangeFlags & RangeFlag.Persistent) != 0 ? 0 : bytesOf(tDst) ^ (<u32>load<u16>(e, Ct.Zone));
     const j = addressHash(bytesOf(tSrc), start);
     address = minIp + <u32>((<u64>j * <u64>(maxIp - minIp + 1)) >> 32);
   }
@@ -178,7 +180,11 @@ function choosePort(t: usize, e: usize, manip: u32, wanted: u32, now: u32): void
   // offsets are 16 bits and wrap
   let off: u32;
   if ((rangeFlags & RangeFlag.ProtoOffset) != 0) off = (port - basePort) & 0xffff;
-  else if ((rangeFlags & RangeFlag.ProtoRandomFully) != 0 || (rangeFlags & RangeFlag.ProtoRandom) != 0 || manip != Manip.Dst) {
+  else if (
+    (rangeFlags & RangeFlag.ProtoRandomFully) != 0 ||
+    (rangeFlags & RangeFlag.ProtoRandom) != 0 ||
+    manip != Manip.Dst
+  ) {
     off = chance(t) & 0xffff;
   } else off = 0;
   let attempts = min<u32>(size, MAX_ATTEMPTS);
@@ -220,8 +226,11 @@ function unique(t: usize, e: usize, manip: u32, wanted: u32, now: u32): void {
   if (!random) {
     if ((rangeFlags & RangeFlag.ProtoSpecified) != 0) {
       if (
-        (rangeFlags & RangeFlag.ProtoOffset) == 0 && portInRange(proto, manip) && (minPort == maxPort || !used(t, e, now))
-      ) return;
+        (rangeFlags & RangeFlag.ProtoOffset) == 0 &&
+        portInRange(proto, manip) &&
+        (minPort == maxPort || !used(t, e, now))
+      )
+        return;
     } else if (!used(t, e, now)) {
       return;
     }
@@ -268,8 +277,19 @@ function bind(t: usize, e: usize, manip: u32, wantedIp: u32, wantedPort: u32, no
  * device whose address it takes, else 0. False: the packet must go.
  */
 export function setup(
-  t: usize, h: usize, manip: u32, flags: u32, ipLow: u32, ipHigh: u32, portLow: u32, portHigh: u32, base: u32,
-  masqIndex: u32, wantedIp: u32, wantedPort: u32, now: u32,
+  t: usize,
+  h: usize,
+  manip: u32,
+  flags: u32,
+  ipLow: u32,
+  ipHigh: u32,
+  portLow: u32,
+  portHigh: u32,
+  base: u32,
+  masqIndex: u32,
+  wantedIp: u32,
+  wantedPort: u32,
+  now: u32,
 ): bool {
   const e: usize = load<u32>(h, Pkt.Ct);
   if (e == 0) return true;

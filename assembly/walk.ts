@@ -124,10 +124,15 @@ function walkPcapng(w: usize, swap: bool): u32 {
       const options = at + 28 + ((captured + 3) & ~3);
       const direction = directionOf(options, at + length - 4, swap);
       if (direction == 0xffffffff) break;
-      const time = (<u64>word(at + 12, swap)) << 32 | word(at + 16, swap);
+      const time = ((<u64>word(at + 12, swap)) << 32) | word(at + 16, swap);
       const seconds = time / units;
       const fraction = <u32>(time - seconds * units);
-      put(rec, <f64>seconds + load<f64>(entry, WalkInterface.Offset), fraction * (1000000000 / units), (first + index) | direction);
+      put(
+        rec,
+        <f64>seconds + load<f64>(entry, WalkInterface.Offset),
+        fraction * (1000000000 / units),
+        (first + index) | direction,
+      );
       dissect(at + 28, captured, word(at + 24, swap), load<u32>(entry, WalkInterface.LinkType), rec);
     } else if (type == SIMPLE) {
       if (length < SIMPLE_LEN || word(at + length - 4, swap) != length || interfaces == 0) break;

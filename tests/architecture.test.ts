@@ -6,8 +6,22 @@ import { describe, expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..");
 const order = [
-  "core", "capture", "link", "device", "host", "transport", "socket", "service", "docker", "cloud", "lab", "trace", "node",
-  "cli", "repl", "web",
+  "core",
+  "capture",
+  "link",
+  "device",
+  "host",
+  "transport",
+  "socket",
+  "service",
+  "docker",
+  "cloud",
+  "lab",
+  "trace",
+  "node",
+  "cli",
+  "repl",
+  "web",
 ];
 /** Folders that may use what only Node has. */
 const nodeOnly = new Set(["node", "cli", "repl"]);
@@ -21,7 +35,9 @@ function files(dir: string): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(file, "utf8");
-  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;"']*?["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g);
+  const found = text.matchAll(
+    /(?:^|\n)\s*(?:import|export)\b[^;"']*?["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g,
+  );
   return Array.from(found, (m) => (m[1] ?? m[2])!);
 }
 

@@ -9,7 +9,7 @@ const hex = (s: string): Uint8Array => Uint8Array.from(s.replaceAll(" ", "").mat
 /** A UDP datagram of four bytes behind two VLAN tags; both checksums are good. */
 const tagged = hex(
   "020000000001 020000000002 8100 6005 8100 2006 0800" +
-  "45000020000140004011 26ca 0a000001 0a000002 07d01389000c0bb461626364",
+    "45000020000140004011 26ca 0a000001 0a000002 07d01389000c0bb461626364",
 );
 
 overBuilds("dissect", (make) => {
@@ -24,8 +24,12 @@ overBuilds("dissect", (make) => {
   it("writes the record of a tagged datagram", () => {
     put(tagged);
     d.dissect(at, tagged.length, tagged.length, LinkType.Ethernet);
-    expect(d.get(Rec.Layers)).toBe((2 << 24) | Layer.Eth | Layer.Vlan | Layer.Ip | Layer.Udp | (Status.Good << 16) | (Status.Good << 18));
-    expect([Rec.Net, Rec.Trans, Rec.Payload, Rec.PayloadCap, Rec.PayloadLen].map((f) => d.get(f))).toEqual([22, 42, 50, 4, 4]);
+    expect(d.get(Rec.Layers)).toBe(
+      (2 << 24) | Layer.Eth | Layer.Vlan | Layer.Ip | Layer.Udp | (Status.Good << 16) | (Status.Good << 18),
+    );
+    expect([Rec.Net, Rec.Trans, Rec.Payload, Rec.PayloadCap, Rec.PayloadLen].map((f) => d.get(f))).toEqual([
+      22, 42, 50, 4, 4,
+    ]);
     expect([Rec.Src, Rec.Dst, Rec.Ports].map((f) => d.get(f))).toEqual([0x0a000001, 0x0a000002, (2000 << 16) | 5001]);
     expect([d.get(Rec.NetLen), d.get(Rec.Type)]).toEqual([32, ((0x0800 << 16) | 17) >>> 0]);
   });
@@ -47,8 +51,19 @@ overBuilds("dissect", (make) => {
   it("reads nothing behind the captured bytes", () => {
     fc.assert(
       fc.property(
-        fc.nat(tagged.length), fc.array(fc.tuple(fc.nat(tagged.length - 1), fc.nat(255)), { maxLength: 4 }), fc.nat(60),
-        fc.constantFrom(LinkType.Ethernet, LinkType.Raw, LinkType.LinuxSll, LinkType.LinuxSll2, LinkType.Null, LinkType.Loop, LinkType.Ipv4, 147),
+        fc.nat(tagged.length),
+        fc.array(fc.tuple(fc.nat(tagged.length - 1), fc.nat(255)), { maxLength: 4 }),
+        fc.nat(60),
+        fc.constantFrom(
+          LinkType.Ethernet,
+          LinkType.Raw,
+          LinkType.LinuxSll,
+          LinkType.LinuxSll2,
+          LinkType.Null,
+          LinkType.Loop,
+          LinkType.Ipv4,
+          147,
+        ),
         (cut, changes, more, linkType) => {
           const b = tagged.slice();
           for (const [i, v] of changes) b[i] = v;

@@ -86,7 +86,8 @@ overBuilds("fib", (make) => {
         const naive = new Naive();
         for (const s of steps) {
           const old = naive.entries[s.value % Math.max(naive.entries.length, 1)];
-          const [prefix, length] = s.what === "add" || old === undefined ? [s.address, s.length] : [old.prefix, old.length];
+          const [prefix, length] =
+            s.what === "add" || old === undefined ? [s.address, s.length] : [old.prefix, old.length];
           if (s.what === "delete") expect(x.fibDel(t, prefix, length)).toBe(naive.delete(prefix, length));
           else {
             naive.add(prefix, length, s.value);
@@ -94,7 +95,10 @@ overBuilds("fib", (make) => {
           }
         }
         expect(listOf(core, t)).toEqual(naive.sorted());
-        for (const k of [...keys, ...steps.flatMap((s) => [s.address, (s.address ^ 1) >>> 0, (s.address ^ 0x100) >>> 0])]) {
+        for (const k of [
+          ...keys,
+          ...steps.flatMap((s) => [s.address, (s.address ^ 1) >>> 0, (s.address ^ 0x100) >>> 0]),
+        ]) {
           const best = naive.longest(k);
           expect(x.fibLookup(t, k)).toBe(best?.value ?? 0);
           expect(x.fibMatch(t, k, 32)).toBe(best?.length ?? -1);
@@ -226,11 +230,18 @@ overBuilds("fib, long tables", (make) => {
     for (let i = 0; i < 20000; i++) oracle.set(...randomPrefix(pick), 1 + pick(300));
     const all = oracle.all();
     const at = x.alloc(12 * all.length) >>> 0;
-    core.u32.set(all.flatMap((e) => [e.prefix, e.length, e.value]), at >> 2);
+    core.u32.set(
+      all.flatMap((e) => [e.prefix, e.length, e.value]),
+      at >> 2,
+    );
     const t = x.fibNew();
     expect(x.fibLoad(t, at, all.length)).toBe(all.length);
     expect(x.fibCount(t)).toBe(all.length);
-    check(t, oracle, Array.from({ length: 4000 }, () => (0x0a000000 + pick(0x40000)) >>> 0));
+    check(
+      t,
+      oracle,
+      Array.from({ length: 4000 }, () => (0x0a000000 + pick(0x40000)) >>> 0),
+    );
     expect(listOf(core, t)).toEqual(all);
     x.fibFree(t);
     x.release(at, 12 * all.length);
@@ -268,7 +279,13 @@ overBuilds("fib, long tables", (make) => {
     const { x: y } = make();
     const t = y.fibNew();
     const left: [number, number][] = [];
-    for (const [n, size] of [[large, 4 << 20], [middle, 2 << 20], [pages, 65536], [1, 16384], [1, 65536]] as const) {
+    for (const [n, size] of [
+      [large, 4 << 20],
+      [middle, 2 << 20],
+      [pages, 65536],
+      [1, 16384],
+      [1, 65536],
+    ] as const) {
       for (let i = 0; i < n; i++) left.push([y.alloc(size), size]);
     }
     for (let size = 4 << 20; size >= 32; size >>= 1) while (y.alloc(size) !== 0) continue;

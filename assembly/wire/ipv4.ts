@@ -125,7 +125,17 @@ export function rewriteDst(p: usize, v: u32): void {
 }
 
 /** Writes a header of 20 bytes with its checksum; `frag` is the whole flags-and-offset word. */
-export function emit(p: usize, tos: u32, length: u32, id: u32, frag: u32, ttl: u32, proto: u32, src: u32, dst: u32): void {
+export function emit(
+  p: usize,
+  tos: u32,
+  length: u32,
+  id: u32,
+  frag: u32,
+  ttl: u32,
+  proto: u32,
+  src: u32,
+  dst: u32,
+): void {
   set8(p, VIHL, 0x45);
   set8(p, TOS, tos);
   set16(p, LENGTH, length);

@@ -92,7 +92,16 @@ export function fillChecksum(p: usize, len: u32, src: u32, dst: u32): void {
 }
 
 /** Writes the fixed header with checksum and urgent pointer 0; `headerLen` in bytes, options to follow. */
-export function emit(p: usize, srcPort: u32, dstPort: u32, seq: u32, ack: u32, headerLen: u32, flags: u32, window: u32): void {
+export function emit(
+  p: usize,
+  srcPort: u32,
+  dstPort: u32,
+  seq: u32,
+  ack: u32,
+  headerLen: u32,
+  flags: u32,
+  window: u32,
+): void {
   set16(p, SRC_PORT, srcPort);
   set16(p, DST_PORT, dstPort);
   set32(p, SEQ, seq);

@@ -49,7 +49,24 @@ export class ByteWriter {
       bytes[this.at++] = zero + n;
       return;
     }
-    let digits = n < 100 ? 2 : n < 1000 ? 3 : n < 10_000 ? 4 : n < 100_000 ? 5 : n < 1e6 ? 6 : n < 1e7 ? 7 : n < 1e8 ? 8 : n < 1e9 ? 9 : 10;
+    let digits =
+      n < 100
+        ? 2
+        : n < 1000
+          ? 3
+          : n < 10_000
+            ? 4
+            : n < 100_000
+              ? 5
+              : n < 1e6
+                ? 6
+                : n < 1e7
+                  ? 7
+                  : n < 1e8
+                    ? 8
+                    : n < 1e9
+                      ? 9
+                      : 10;
     let i = this.at + digits;
     this.at = i;
     for (; digits > 0; digits--) {

@@ -52,7 +52,9 @@ async function run(words: string[]): Promise<number> {
     recorder.event(e);
     teller.event(e);
   };
-  print("GET http://198.51.100.20:8080/ from 203.0.113.10: client, router, host, docker0, veth, container web1, and back");
+  print(
+    "GET http://198.51.100.20:8080/ from 203.0.113.10: client, router, host, docker0, veth, container web1, and back",
+  );
   await feedCaptures(replay, sources);
   if (teller === hops) hops.end();
   let equal = 0;
@@ -73,7 +75,9 @@ async function run(words: string[]): Promise<number> {
   await file.close();
   const places = new Set(recorder.records.map((r) => `${r.node}:${r.iface}`)).size;
   const commented = recorder.records.filter((r) => r.comments.length > 0).length;
-  print(`${out}: ${recorder.records.length} frames at ${places} devices, ${commented} with a comment that says what changed and why.`);
+  print(
+    `${out}: ${recorder.records.length} frames at ${places} devices, ${commented} with a comment that says what changed and why.`,
+  );
   return same ? 0 : 1;
 }
 

@@ -50,7 +50,9 @@ async function run(words: string[]): Promise<number> {
   if (!Number.isInteger(seed)) throw new Failure(`--seed '${values.seed}': expected an integer`);
   const text = await readLabFile(positionals[0]!);
   if (!Object.hasOwn(text.file.nodes, values.node)) {
-    throw new Failure(`${positionals[0]}: there is no node '${values.node}', expected one of: ${Object.keys(text.file.nodes).join(", ")}`);
+    throw new Failure(
+      `${positionals[0]}: there is no node '${values.node}', expected one of: ${Object.keys(text.file.nodes).join(", ")}`,
+    );
   }
   const lab = buildLab(loadCore(), text, { only: values.node, seed });
   const node = lab.nodes.get(values.node)!;

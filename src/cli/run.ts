@@ -26,7 +26,12 @@ const HOUR = 3_600_000_000_000;
 async function run(words: string[]): Promise<number> {
   const { values, positionals } = parseWords(words, {
     allowPositionals: true,
-    options: { until: { type: "string" }, capture: { type: "string" }, trace: { type: "boolean" }, seed: { type: "string" } },
+    options: {
+      until: { type: "string" },
+      capture: { type: "string" },
+      trace: { type: "boolean" },
+      seed: { type: "string" },
+    },
   });
   if (positionals.length !== 1) throw new Failure("run: expected one LAB file");
   const seed = values.seed === undefined ? DEFAULT_SEED : Number(values.seed);

@@ -51,6 +51,7 @@ export function parseMac(text: string): Uint8Array | null {
 
 export function formatMac(bytes: Uint8Array, at = 0): string {
   let s = "";
-  for (let i = 0; i < 6; i++) s += (i === 0 ? "" : ":") + (bytes[at + i]! < 16 ? "0" : "") + bytes[at + i]!.toString(16);
+  for (let i = 0; i < 6; i++)
+    s += (i === 0 ? "" : ":") + (bytes[at + i]! < 16 ? "0" : "") + bytes[at + i]!.toString(16);
   return s;
 }

@@ -156,7 +156,7 @@ export class Fdb<T extends FdbTarget> {
   /** Removes what `which` names; entries that it keeps stay in their order. */
   removeWhere(which: (e: FdbEntry<T>) => boolean): number {
     let n = 0;
-    for (let e = this.first; e !== null; ) {
+    for (let e = this.first; e !== null;) {
       const next: FdbEntry<T> | null = e.next;
       if (which(e)) {
         this.remove(e);
@@ -177,7 +177,7 @@ export class Fdb<T extends FdbTarget> {
     if (this.timer !== null) this.clock.cancel(this.timer);
     this.timer = null;
     let soonest = Infinity;
-    for (let e = this.first; e !== null; ) {
+    for (let e = this.first; e !== null;) {
       const next: FdbEntry<T> | null = e.next;
       if (!e.static) {
         const at = e.updated + this.holdTime;

@@ -5,7 +5,16 @@ import { BridgePort } from "../device/bridgeport.ts";
 import type { Interface } from "../link/interface.ts";
 import { fdbCommand, loadFdbEntry } from "./bridgefdb.ts";
 import { formatLink, formatVlans } from "./bridgeshow.ts";
-import { numberOf, portOf, setBridgeOption, setPortOption, splitWords, type Word, wrong, bridgeOf } from "./bridgewords.ts";
+import {
+  numberOf,
+  portOf,
+  setBridgeOption,
+  setPortOption,
+  splitWords,
+  type Word,
+  wrong,
+  bridgeOf,
+} from "./bridgewords.ts";
 import type { Namespace } from "./namespace.ts";
 import { TextError } from "./text.ts";
 
@@ -35,7 +44,12 @@ export function bridgeCommand(ns: Namespace, line: string): string {
 
 /** One option of a bridge: `ip link set DEV type bridge KEY VALUE`. The columns are where both words stand. */
 export function bridgeOption(
-  ns: Namespace, dev: Interface | string, key: string, value: string, keyColumn = 1, valueColumn = 1,
+  ns: Namespace,
+  dev: Interface | string,
+  key: string,
+  value: string,
+  keyColumn = 1,
+  valueColumn = 1,
 ): void {
   const at = { text: key, column: keyColumn };
   setBridgeOption(bridgeOf(ns, device(ns, dev, at), at), at, { text: value, column: valueColumn });
@@ -43,7 +57,12 @@ export function bridgeOption(
 
 /** One option of a port: `bridge link set dev DEV KEY VALUE`. */
 export function bridgePortOption(
-  ns: Namespace, dev: Interface | string, key: string, value: string, keyColumn = 1, valueColumn = 1,
+  ns: Namespace,
+  dev: Interface | string,
+  key: string,
+  value: string,
+  keyColumn = 1,
+  valueColumn = 1,
 ): void {
   const at = { text: key, column: keyColumn };
   setPortOption(portOf(device(ns, dev, at), at), at, { text: value, column: valueColumn });
@@ -76,7 +95,8 @@ function linkObject(ns: Namespace, words: Word[], line: string, details: boolean
     const only = words.some((w) => w.text === "dev") ? takeDevice(ns, words, line).dev : null;
     let out = "";
     for (const dev of ns.interfaces) {
-      if (dev.rxHandler instanceof BridgePort && (only === null || only === dev)) out += formatLink(dev.rxHandler, details);
+      if (dev.rxHandler instanceof BridgePort && (only === null || only === dev))
+        out += formatLink(dev.rxHandler, details);
     }
     return out;
   }
@@ -86,7 +106,8 @@ function linkObject(ns: Namespace, words: Word[], line: string, details: boolean
   for (let i = 0; i < words.length; i++) {
     const key = words[i]!;
     if (key.text === "master") continue;
-    if (key.text === "self") throw wrong(key, "bridge link set: the device's own bridge is not emulated, expected master");
+    if (key.text === "self")
+      throw wrong(key, "bridge link set: the device's own bridge is not emulated, expected master");
     const value = words[++i];
     if (value === undefined) throw new TextError(1, line.length + 1, `bridge link set: no value of ${key.text}`);
     setPortOption(port, key, value);

@@ -133,10 +133,12 @@ function parse(ns: Namespace, words: readonly Word[], line: string): Spec {
       case "nhid":
         throw wrong(w, `bridge fdb: '${w.text}' is for tunnels, which are not emulated`);
       default:
-        if (spec.mac !== null) throw wrong(w, `bridge fdb: '${w.text}', expected dev, master, static, permanent, dynamic or vlan`);
+        if (spec.mac !== null)
+          throw wrong(w, `bridge fdb: '${w.text}', expected dev, master, static, permanent, dynamic or vlan`);
         spec.mac = parseMac(w.text);
         spec.at = w;
-        if (spec.mac === null) throw wrong(w, `'${w.text}' is no MAC address, expected six bytes like 02:00:00:00:0b:09`);
+        if (spec.mac === null)
+          throw wrong(w, `'${w.text}' is no MAC address, expected six bytes like 02:00:00:00:0b:09`);
     }
   }
   return spec;
@@ -152,7 +154,8 @@ function lowOf(mac: Uint8Array): number {
 
 /** The table and the port (null: the bridge itself) that an entry is about; null for a device's own table. */
 function place(ns: Namespace, spec: Spec, line: string): { bridge: Bridge; port: BridgePort | null } | null {
-  if (spec.mac === null) throw new TextError(1, line.length + 1, "bridge fdb: no address, expected six bytes like 02:00:00:00:0b:09");
+  if (spec.mac === null)
+    throw new TextError(1, line.length + 1, "bridge fdb: no address, expected six bytes like 02:00:00:00:0b:09");
   if (spec.dev === null) throw new TextError(1, line.length + 1, "bridge fdb: no device, expected dev and its name");
   const own = ns.bridges.get(spec.dev.name);
   if (own !== undefined) return { bridge: own, port: null };
@@ -181,7 +184,8 @@ function add(ns: Namespace, spec: Spec, line: string, exclusive: boolean): void 
   }
   if (spec.sticky && kind === "permanent") throw wrong(spec.at, "bridge fdb: a permanent entry cannot be sticky");
   const vlans = port === null ? bridge.vlans : port.vlans;
-  if (spec.vid !== 0 && !vlans.has(spec.vid)) throw wrong(spec.at, `bridge fdb: ${spec.dev!.name} is not in VLAN ${spec.vid}`);
+  if (spec.vid !== 0 && !vlans.has(spec.vid))
+    throw wrong(spec.at, `bridge fdb: ${spec.dev!.name} is not in VLAN ${spec.vid}`);
   const vids = spec.vid !== 0 ? [spec.vid] : bridge.vlanFiltering ? [0, ...vlans.vids()] : [0];
   for (const vid of vids) {
     const e = bridge.fdb.find(high, low, vid);
@@ -213,7 +217,8 @@ function remove(ns: Namespace, words: Word[], line: string): string {
 /** `flush dev br0`, or `dev p1 master`: everything, own addresses too; `static`, `nopermanent` and the like choose. */
 function flush(ns: Namespace, words: Word[], line: string): string {
   const spec = parse(ns, words, line);
-  if (spec.dev === null) throw new TextError(1, line.length + 1, "bridge fdb flush: no device, expected dev and its name");
+  if (spec.dev === null)
+    throw new TextError(1, line.length + 1, "bridge fdb flush: no device, expected dev and its name");
   const own = ns.bridges.get(spec.dev.name);
   const { rxHandler } = spec.dev;
   const bridge = own ?? (rxHandler instanceof BridgePort ? rxHandler.bridge : null);

@@ -12,7 +12,8 @@ import type { Namespace } from "./namespace.ts";
 export function formatLink(port: BridgePort, details: boolean): string {
   const { dev } = port;
   const up = dev.up ? ",UP,LOWER_UP" : "";
-  const peer = dev.peer instanceof Interface ? `@${dev.peer.owner === dev.owner ? dev.peer.name : `if${dev.peer.ifindex}`}` : "";
+  const peer =
+    dev.peer instanceof Interface ? `@${dev.peer.owner === dev.owner ? dev.peer.name : `if${dev.peer.ifindex}`}` : "";
   const head =
     `${dev.ifindex}: ${dev.name}${peer}: <BROADCAST,MULTICAST${up}> mtu ${dev.mtu} master ${port.bridge.dev.name} ` +
     `state ${portStateNames[port.state]} priority ${port.priority} cost ${port.cost} \n`;

@@ -57,16 +57,45 @@ const PAUSE = 2;
 
 /** Timers and addresses of the spanning tree, multicast and statistics: checked as numbers, of no effect without them. */
 const inert = new Set([
-  "forward_delay", "hello_time", "max_age", "priority", "vlan_stats_enabled", "vlan_stats_per_port", "mcast_snooping",
-  "mcast_vlan_snooping", "mcast_router", "mcast_query_use_ifaddr", "mcast_hash_elasticity", "mcast_hash_max",
-  "mcast_last_member_count", "mcast_startup_query_count", "mcast_last_member_interval", "mcast_membership_interval",
-  "mcast_querier_interval", "mcast_query_interval", "mcast_query_response_interval", "mcast_startup_query_interval",
-  "mcast_stats_enabled", "mcast_igmp_version", "mcast_mld_version", "nf_call_ip6tables", "nf_call_arptables",
+  "forward_delay",
+  "hello_time",
+  "max_age",
+  "priority",
+  "vlan_stats_enabled",
+  "vlan_stats_per_port",
+  "mcast_snooping",
+  "mcast_vlan_snooping",
+  "mcast_router",
+  "mcast_query_use_ifaddr",
+  "mcast_hash_elasticity",
+  "mcast_hash_max",
+  "mcast_last_member_count",
+  "mcast_startup_query_count",
+  "mcast_last_member_interval",
+  "mcast_membership_interval",
+  "mcast_querier_interval",
+  "mcast_query_interval",
+  "mcast_query_response_interval",
+  "mcast_startup_query_interval",
+  "mcast_stats_enabled",
+  "mcast_igmp_version",
+  "mcast_mld_version",
+  "nf_call_ip6tables",
+  "nf_call_arptables",
 ]);
 
 const active = [
-  "ageing_time", "vlan_filtering", "vlan_protocol", "vlan_default_pvid", "group_fwd_mask", "no_linklocal_learn",
-  "fdb_max_learned", "nf_call_iptables", "stp_state", "mcast_querier", "group_address",
+  "ageing_time",
+  "vlan_filtering",
+  "vlan_protocol",
+  "vlan_default_pvid",
+  "group_fwd_mask",
+  "no_linklocal_learn",
+  "fdb_max_learned",
+  "nf_call_iptables",
+  "stp_state",
+  "mcast_querier",
+  "group_address",
 ];
 
 /** `ip link set br0 type bridge KEY VALUE`. */
@@ -119,7 +148,16 @@ export function setBridgeOption(bridge: Bridge, key: Word, value: Word): void {
 }
 
 type Flag =
-  | "hairpin" | "learning" | "flood" | "mcastFlood" | "bcastFlood" | "isolated" | "guard" | "rootBlock" | "fastleave" | "locked";
+  | "hairpin"
+  | "learning"
+  | "flood"
+  | "mcastFlood"
+  | "bcastFlood"
+  | "isolated"
+  | "guard"
+  | "rootBlock"
+  | "fastleave"
+  | "locked";
 
 const flags = new Map<string, Flag>([
   ["hairpin", "hairpin"],
@@ -136,7 +174,14 @@ const flags = new Map<string, Flag>([
 ]);
 
 const refused = new Set([
-  "neigh_suppress", "neigh_vlan_suppress", "proxy_arp", "proxy_arp_wifi", "vlan_tunnel", "mcast_to_unicast", "mab", "learning_sync",
+  "neigh_suppress",
+  "neigh_vlan_suppress",
+  "proxy_arp",
+  "proxy_arp_wifi",
+  "vlan_tunnel",
+  "mcast_to_unicast",
+  "mab",
+  "learning_sync",
 ]);
 
 /** `bridge link set dev p1 KEY VALUE`, `ip link set p1 type bridge_slave KEY VALUE`. */
@@ -166,7 +211,9 @@ export function setPortOption(port: BridgePort, key: Word, value: Word): void {
       numberOf(value, "mcast_router", 0, 2);
       return;
     default: {
-      const known = ["state", "priority", "cost", "group_fwd_mask", "mcast_router", ...flags.keys(), ...refused].join(", ");
+      const known = ["state", "priority", "cost", "group_fwd_mask", "mcast_router", ...flags.keys(), ...refused].join(
+        ", ",
+      );
       throw wrong(key, `unknown port option '${key.text}', expected one of ${known}`);
     }
   }

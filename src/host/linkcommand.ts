@@ -78,7 +78,11 @@ export function linkCommand(ns: Namespace, rest: string): string {
         break;
       }
       default:
-        throw new TextError(1, w.column, `ip link set: '${w.text}', expected up, down, mtu, address, master, nomaster or type`);
+        throw new TextError(
+          1,
+          w.column,
+          `ip link set: '${w.text}', expected up, down, mtu, address, master, nomaster or type`,
+        );
     }
   }
   return "";

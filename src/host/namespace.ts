@@ -198,7 +198,8 @@ export class Namespace implements Owner {
   routeMtu(route: Route, forwarded = false): number {
     const locked = route.pmtuLocked === true;
     if (
-      route.pmtu && this.world.clock.now < route.expires! &&
+      route.pmtu &&
+      this.world.clock.now < route.expires! &&
       (!forwarded || locked || route.mtuLocked || this.sysctl.get("net.ipv4.ip_forward_use_pmtu") !== 0)
     ) {
       return Math.min(route.pmtu, 65535);
@@ -217,7 +218,8 @@ export class Namespace implements Owner {
     const route = this.waiting.get(frame);
     this.waiting.delete(frame);
     // its way was taken out of the tables meanwhile: there is no host left that could tell
-    if (route !== undefined && this.fib.tables.store.released.has(route)) return this.drop(frame, Drop.NeighFailed, dev);
+    if (route !== undefined && this.fib.tables.store.released.has(route))
+      return this.drop(frame, Drop.NeighFailed, dev);
     // a packet of our own would tell ourselves: its socket hears of it when sockets exist
     if ((u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Local) === 0) {
       u32[(frame + Pkt.Type) >> 2] = PktType.Host;
@@ -249,7 +251,13 @@ export class Namespace implements Owner {
     const { tracer } = this.world;
     if (tracer !== null) {
       tracer({
-        time: this.world.clock.now, node: this.name, iface: dev === null ? "" : dev.name, kind: "drop", text: Drop[why], drop: why, frame,
+        time: this.world.clock.now,
+        node: this.name,
+        iface: dev === null ? "" : dev.name,
+        kind: "drop",
+        text: Drop[why],
+        drop: why,
+        frame,
       });
     }
     this.world.x.packetFree(frame);
@@ -268,7 +276,13 @@ export class Namespace implements Owner {
 
   trace(kind: TraceKind, dev: Interface | null, frame: Frame, text: string): void {
     this.world.tracer?.({
-      time: this.world.clock.now, node: this.name, iface: dev === null ? "" : dev.name, kind, text, drop: Drop.None, frame,
+      time: this.world.clock.now,
+      node: this.name,
+      iface: dev === null ? "" : dev.name,
+      kind,
+      text,
+      drop: Drop.None,
+      frame,
     });
   }
 }

@@ -21,7 +21,18 @@ export class Originate {
     // a port that sends is open: the answer finds it
     const socket = this.ns.sockets.open(PROTO_UDP, src, sport);
     return this.send(PROTO_UDP, src, sport, dst, dport, payload, udpLen, socket.dontFragment, (from, route, df) =>
-      x.udpBuild(from, payload.length, 0, df === 0 ? this.ns.ipId() : 0, df, ttl || this.ns.defaultTtl(), route, sport, dst, dport),
+      x.udpBuild(
+        from,
+        payload.length,
+        0,
+        df === 0 ? this.ns.ipId() : 0,
+        df,
+        ttl || this.ns.defaultTtl(),
+        route,
+        sport,
+        dst,
+        dport,
+      ),
     );
   }
 
@@ -29,13 +40,30 @@ export class Originate {
   raw(proto: number, src: number, dst: number, payload: Uint8Array, ttl: number): boolean {
     const { x } = this.ns.world;
     return this.send(proto, src, 0, dst, 0, payload, 0, this.ns.sockets.dontFragment, (from, source, df) =>
-      x.ipBuild(from, payload.length, 0, df === 0 ? this.ns.ipId() : 0, df, ttl || this.ns.defaultTtl(), proto, source, dst),
+      x.ipBuild(
+        from,
+        payload.length,
+        0,
+        df === 0 ? this.ns.ipId() : 0,
+        df,
+        ttl || this.ns.defaultTtl(),
+        proto,
+        source,
+        dst,
+      ),
     );
   }
 
   private send(
-    proto: number, src: number, sport: number, dst: number, dport: number, payload: Uint8Array, extra: number,
-    discover: boolean, build: (from: number, source: number, df: number) => number,
+    proto: number,
+    src: number,
+    sport: number,
+    dst: number,
+    dport: number,
+    payload: Uint8Array,
+    extra: number,
+    discover: boolean,
+    build: (from: number, source: number, df: number) => number,
   ): boolean {
     const { ns, flow } = this;
     const { core, x } = ns.world;

@@ -73,7 +73,9 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
   file.nat_choices?.forEach((c, i) => text.within(at("nat_choices", i), () => ns.conntrack.nat.addChoice(c)));
   // the two backends differ on cut headers; a lab whose rules iptables-legacy wrote says so in its head comment, or
   // by using it later on
-  const later = text.file.timeline?.some((e) => e.node === ns.name && e.run?.some((line) => /^\s*iptables-legacy\b/.test(line)));
+  const later = text.file.timeline?.some(
+    (e) => e.node === ns.name && e.run?.some((line) => /^\s*iptables-legacy\b/.test(line)),
+  );
   if (later === true || /\biptables-legacy\b/.test(text.headComment)) ns.iptables.backend = "legacy";
   if (file.iptables !== undefined) text.within(at("iptables"), () => ns.iptables.load(file.iptables!));
   if (file.nftables !== undefined) text.within(at("nftables"), () => ns.nft.load(file.nftables!));
@@ -102,17 +104,17 @@ function addDevice(text: LabText, ns: Namespace, name: string, dev: InterfaceFil
     throw text.errorAtKey(at, `'${name}' is no interface name, expected 1 to 15 characters without spaces and slashes`);
   }
   const mac = dev.mac === undefined ? deriveMac(ns.name, name) : parseMac(dev.mac);
-  if (mac === null) throw text.error([...at, "mac"], `'${dev.mac}' is no MAC address, expected six bytes such as 02:42:ac:11:00:02`);
-  if ((mac[0]! & 1) !== 0) throw text.error([...at, "mac"], `'${dev.mac}' is a group address, expected one with an even first byte`);
+  if (mac === null)
+    throw text.error([...at, "mac"], `'${dev.mac}' is no MAC address, expected six bytes such as 02:42:ac:11:00:02`);
+  if ((mac[0]! & 1) !== 0)
+    throw text.error([...at, "mac"], `'${dev.mac}' is a group address, expected one with an even first byte`);
   ns.addInterface(name, dev.kind ?? "veth", mac, dev.mtu ?? 1500);
 }
 
 function bridge(text: LabText, ns: Namespace, name: string, dev: InterfaceFile, at: Path): void {
   ns.addBridge(ns.byName.get(name)!);
   for (const [key, value] of Object.entries(dev.bridge ?? {})) {
-    text.within([...at, "bridge", key], () =>
-      bridgeOption(ns, name, key, String(value)),
-    );
+    text.within([...at, "bridge", key], () => bridgeOption(ns, name, key, String(value)));
   }
   (dev.ports ?? []).forEach((port, i) => {
     const where = [...at, "ports", i];

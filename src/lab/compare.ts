@@ -88,7 +88,14 @@ export function compareFrames(
   local: ReadonlySet<number>,
 ): Comparison {
   const result: Comparison = {
-    expected: expected.length, got: got.length, exact: 0, id: 0, rand: 0, missing: [], extra: [], reordered: 0,
+    expected: expected.length,
+    got: got.length,
+    exact: 0,
+    id: 0,
+    rand: 0,
+    missing: [],
+    extra: [],
+    reordered: 0,
   };
   const match = new Int32Array(expected.length).fill(-1);
   const used = new Uint8Array(got.length);

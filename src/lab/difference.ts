@@ -105,7 +105,8 @@ export function difference(expected: Uint8Array, got: Uint8Array): string[] {
   for (const [name, value] of a) {
     const other = b.get(name);
     b.delete(name);
-    if (other !== value) lines.push(`${name}: expected ${shorten(value)}, got ${other === undefined ? "none" : shorten(other)}`);
+    if (other !== value)
+      lines.push(`${name}: expected ${shorten(value)}, got ${other === undefined ? "none" : shorten(other)}`);
   }
   for (const [name, value] of b) lines.push(`${name}: expected none, got ${shorten(value)}`);
   return lines;
@@ -128,8 +129,13 @@ export function summary(f: Uint8Array): string {
     return `${v.get(`ip.${side}`)}${port === undefined ? "" : `:${port}`}`;
   };
   if (v.has("ip.src")) {
-    const proto = v.has("tcp.flags") ? `TCP ${v.get("tcp.flags")}` : v.has("udp.length") ? "UDP"
-      : v.has("icmp.type") ? `ICMP ${v.get("icmp.type")}/${v.get("icmp.code")}` : `proto ${v.get("ip.proto")}`;
+    const proto = v.has("tcp.flags")
+      ? `TCP ${v.get("tcp.flags")}`
+      : v.has("udp.length")
+        ? "UDP"
+        : v.has("icmp.type")
+          ? `ICMP ${v.get("icmp.type")}/${v.get("icmp.code")}`
+          : `proto ${v.get("ip.proto")}`;
     return `${end("src")} > ${end("dst")} ${proto} len ${v.get("ip.len")} ttl ${v.get("ip.ttl")}`;
   }
   if (v.has("arp.opcode")) {

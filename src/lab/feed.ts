@@ -58,10 +58,7 @@ const grace = 50_000_000;
  * Feeds every inbound packet; outbound ones go to the verification. What came over a link of the lab comes by that link
  * again, and is not fed. Throws on damage after all packets before it.
  */
-export async function feedCaptures(
-  replay: Replay,
-  sources: readonly Source[],
-): Promise<void> {
+export async function feedCaptures(replay: Replay, sources: readonly Source[]): Promise<void> {
   const streams = sources.map((s) => new Stream(s));
   const live: Stream[] = [];
   let last = 0;
@@ -109,7 +106,9 @@ function device(stream: Stream): Interface {
   const p = stream.packet;
   const name = iface ?? p.interfaces[p.interfaceId]?.name;
   if (name === undefined) {
-    throw new Error(`${stream.source.name}: interface ${p.interfaceId} has no name, expected --in IF=FILE for such captures`);
+    throw new Error(
+      `${stream.source.name}: interface ${p.interfaceId} has no name, expected --in IF=FILE for such captures`,
+    );
   }
   const dev = stream.source.node.byName.get(name);
   if (dev === undefined) throw stream.error(`interface '${name}', which ${stream.source.node.name} does not have`);

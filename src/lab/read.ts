@@ -100,7 +100,8 @@ export class LabText {
   /** The place of a place inside a scalar: block scalars keep their lines, each indented; flow scalars stand on one. */
   private inside(path: Path, e: TextError): LabError {
     const node = this.find(path);
-    if (node === null || !isScalar(node) || node.range === undefined || node.range === null) return this.at(node, e.message);
+    if (node === null || !isScalar(node) || node.range === undefined || node.range === null)
+      return this.at(node, e.message);
     const start = this.lines.linePos(node.range[0]);
     const kind = (node as Scalar).type;
     if (kind === "BLOCK_LITERAL") {

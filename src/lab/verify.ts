@@ -19,7 +19,8 @@ export class Verification {
   total = 0;
 
   constructor(private readonly node: Namespace) {
-    for (const dev of node.interfaces) if (dev.kind === "veth") this.expected.set(dev.name, { numbers: [], frames: [] });
+    for (const dev of node.interfaces)
+      if (dev.kind === "veth") this.expected.set(dev.name, { numbers: [], frames: [] });
   }
 
   /** A frame that the real node sent; copies it. Bridge devices are not on a wire: what they send, a port sends. */

@@ -3,7 +3,7 @@
 import { parseIpv4 } from "../core/address.ts";
 import { TextError } from "../host/text.ts";
 
-const units: Record<string, number> = { ns: 1, us: 1e3, "µs": 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
+const units: Record<string, number> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
 
 /** `1.5s`, `20ms`, `7us` → nanoseconds, rounded. A bare number is seconds. */
 export function parseTime(text: string | number): number {
@@ -52,7 +52,8 @@ export function parseListen(text: string): Listen {
 /** Hex digits, two a byte, spaces allowed. */
 export function parseHex(text: string): Uint8Array {
   const digits = text.replace(/\s+/g, "");
-  if (!/^([0-9a-fA-F]{2})*$/.test(digits)) throw new TextError(1, 1, `'${text.slice(0, 20)}' is no hex, expected two digits a byte`);
+  if (!/^([0-9a-fA-F]{2})*$/.test(digits))
+    throw new TextError(1, 1, `'${text.slice(0, 20)}' is no hex, expected two digits a byte`);
   return Uint8Array.from(digits.match(/../g) ?? [], (d) => parseInt(d, 16));
 }
 

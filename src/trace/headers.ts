@@ -58,7 +58,14 @@ export function readHeaders(core: Core, frame: Frame): Headers | null {
     }
   }
   return {
-    src, dst, proto: name, what, ttl: x.ipv4Ttl(net), tos: x.ipv4Tos(net), length: x.ipv4Length(net), id: x.ipv4Id(net),
+    src,
+    dst,
+    proto: name,
+    what,
+    ttl: x.ipv4Ttl(net),
+    tos: x.ipv4Tos(net),
+    length: x.ipv4Length(net),
+    id: x.ipv4Id(net),
     fragment: (frag & 0x3fff) === 0 ? "" : `fragment at ${(frag & 0x1fff) * 8}${(frag & 0x2000) !== 0 ? "+" : ""}`,
     text,
   };
@@ -78,7 +85,15 @@ function firstLine(u8: Uint8Array, from: number, end: number): string {
 
 /** One line: `203.0.113.10:40001 > 198.51.100.20:8080 TCP S len 60 ttl 63`. */
 export function headerLine(h: Headers): string {
-  const parts = [`${h.src} > ${h.dst}`, h.proto, h.what, h.fragment, `len ${h.length}`, `ttl ${h.ttl}`, h.text === "" ? "" : `"${h.text}"`];
+  const parts = [
+    `${h.src} > ${h.dst}`,
+    h.proto,
+    h.what,
+    h.fragment,
+    `len ${h.length}`,
+    `ttl ${h.ttl}`,
+    h.text === "" ? "" : `"${h.text}"`,
+  ];
   return parts.filter((p) => p !== "").join(" ");
 }
 
@@ -91,7 +106,8 @@ export function changes(a: Headers, b: Headers): string[] {
   if (a.tos !== b.tos) out.push(`tos 0x${a.tos.toString(16)} -> 0x${b.tos.toString(16)}`);
   if (a.id !== b.id) out.push(`id ${a.id} -> ${b.id}`);
   if (a.length !== b.length) out.push(`length ${a.length} -> ${b.length}`);
-  if (a.fragment !== b.fragment) out.push(`${a.fragment === "" ? "whole" : a.fragment} -> ${b.fragment === "" ? "whole" : b.fragment}`);
+  if (a.fragment !== b.fragment)
+    out.push(`${a.fragment === "" ? "whole" : a.fragment} -> ${b.fragment === "" ? "whole" : b.fragment}`);
   return out;
 }
 

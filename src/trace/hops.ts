@@ -99,6 +99,24 @@ function isDecisive(text: string): boolean {
 }
 
 const builtin = new Set([
-  "ACCEPT", "DROP", "REJECT", "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP", "MARK", "CONNMARK", "TTL", "TOS", "DSCP", "ECN",
-  "TCPMSS", "TCPOPTSTRIP", "TEE", "NOTRACK", "CT", "LOG",
+  "ACCEPT",
+  "DROP",
+  "REJECT",
+  "DNAT",
+  "SNAT",
+  "MASQUERADE",
+  "REDIRECT",
+  "NETMAP",
+  "MARK",
+  "CONNMARK",
+  "TTL",
+  "TOS",
+  "DSCP",
+  "ECN",
+  "TCPMSS",
+  "TCPOPTSTRIP",
+  "TEE",
+  "NOTRACK",
+  "CT",
+  "LOG",
 ]);

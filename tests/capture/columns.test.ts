@@ -54,7 +54,7 @@ function byChunks(core: Core, bytes: Uint8Array, lengths: readonly number[], bat
   const lines: Lines = [];
   let turn = 0;
   try {
-    for (let from = 0; from < bytes.length; ) {
+    for (let from = 0; from < bytes.length;) {
       const n = Math.min(bytes.length - from, c.chunk.length, lengths[turn++ % lengths.length]!);
       // what was in the chunk before must not matter
       c.chunk.fill(0xa5);
@@ -69,8 +69,13 @@ function byChunks(core: Core, bytes: Uint8Array, lengths: readonly number[], bat
           const id = c.interfaceOf(entry);
           lines.push(
             [
-              c.first + i, id, c.reader.interfaces[id]!.linkType, core.view.getFloat64(entry + Column.Seconds, true),
-              core.u32[(entry + Column.Nanoseconds) >>> 2], (flags & ColumnFlag.Untimed) === 0, (flags & ColumnFlag.Direction) >>> 24,
+              c.first + i,
+              id,
+              c.reader.interfaces[id]!.linkType,
+              core.view.getFloat64(entry + Column.Seconds, true),
+              core.u32[(entry + Column.Nanoseconds) >>> 2],
+              (flags & ColumnFlag.Untimed) === 0,
+              (flags & ColumnFlag.Direction) >>> 24,
               core.u32.slice((entry >>> 2) + 1, (entry + Rec.Size) >>> 2),
             ].join(),
           );
@@ -86,7 +91,9 @@ function byChunks(core: Core, bytes: Uint8Array, lengths: readonly number[], bat
 }
 
 const files = ["captures", "decode", "demo", "oracle", "conntrack", "filter"]
-  .flatMap((dir) => readdirSync(join(fixtures, dir), { recursive: true, encoding: "utf8" }).map((name) => join(dir, name)))
+  .flatMap((dir) =>
+    readdirSync(join(fixtures, dir), { recursive: true, encoding: "utf8" }).map((name) => join(dir, name)),
+  )
   .filter((name) => /\.(pcap|pcapng)(\.gz)?$/.test(name));
 
 const contents = (name: string): Uint8Array => {
@@ -105,16 +112,26 @@ describe("fixtures", () => {
     const bytes = contents(name);
     const want = oneByOne(core, bytes);
     expect(want.length).toBeGreaterThan(0);
-    for (const lengths of [[262144], [65536, 1], [997, 13, 4096]]) expect(byChunks(core, bytes, lengths, 1024)).toEqual(want);
+    for (const lengths of [[262144], [65536, 1], [997, 13, 4096]])
+      expect(byChunks(core, bytes, lengths, 1024)).toEqual(want);
     expect(byChunks(core, bytes, [262144], 3)).toEqual(want);
-    expect(byChunks(core, bytes.subarray(0, bytes.length - 7), [262144], 1024)).toEqual(oneByOne(core, bytes.subarray(0, bytes.length - 7)));
+    expect(byChunks(core, bytes.subarray(0, bytes.length - 7), [262144], 1024)).toEqual(
+      oneByOne(core, bytes.subarray(0, bytes.length - 7)),
+    );
   });
 });
 
 /** Small captures of every form, and one with packets of every direction, with and without comments. */
 const small = [
-  "captures/micro-be.pcap", "captures/micro-le.pcap", "captures/nano-be.pcap", "captures/nano-le.pcap", "captures/comments.pcapng",
-  "captures/two-interfaces.pcapng", "captures/secrets.pcapng", "captures/sll2.pcap", "decode/text.pcap",
+  "captures/micro-be.pcap",
+  "captures/micro-le.pcap",
+  "captures/nano-be.pcap",
+  "captures/nano-le.pcap",
+  "captures/comments.pcapng",
+  "captures/two-interfaces.pcapng",
+  "captures/secrets.pcapng",
+  "captures/sll2.pcap",
+  "decode/text.pcap",
 ].map(contents);
 
 function directions(): Uint8Array {
@@ -138,8 +155,11 @@ overBuilds("columns", (make) => {
   it("are the same at any chunking, of files cut and damaged anywhere", () => {
     fc.assert(
       fc.property(
-        fc.constantFrom(...captures), fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 5 }), fc.integer({ min: 1, max: 9 }),
-        fc.option(fc.nat(), { nil: undefined }), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }),
+        fc.constantFrom(...captures),
+        fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 5 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.option(fc.nat(), { nil: undefined }),
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }),
         (capture, lengths, batch, cut, changes) => {
           const bytes = Uint8Array.from(cut === undefined ? capture : capture.subarray(0, cut % (capture.length + 1)));
           for (const [at, v] of changes) if (bytes.length > 0) bytes[at % bytes.length] = v;
@@ -161,7 +181,13 @@ overBuilds("columns", (make) => {
       return new Uint8Array(b.buffer);
     };
     // microseconds, nanoseconds, and two resolutions that are left to the reader
-    const bytes = Buffer.concat([section(false, 6), section(true, 9), section(true, 0x94), section(false, 12), section(false, 9)]);
+    const bytes = Buffer.concat([
+      section(false, 6),
+      section(true, 9),
+      section(true, 0x94),
+      section(false, 12),
+      section(false, 9),
+    ]);
     const want = oneByOne(core, bytes);
     expect(want).toHaveLength(5);
     for (const n of [1, 50, 4096]) expect(byChunks(core, bytes, [n], 8)).toEqual(want);

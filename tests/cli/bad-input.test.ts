@@ -38,7 +38,11 @@ describe("words", () => {
     for (const name of ["demo", "decode", "replay", "parse-http"]) {
       expect(r.stdout).toContain(`  ${name} `);
       const own = wirepath([name, "--help"]);
-      expect({ name, status: own.status, usage: own.stdout.startsWith(`usage: wirepath ${name}`) }).toEqual({ name, status: 0, usage: true });
+      expect({ name, status: own.status, usage: own.stdout.startsWith(`usage: wirepath ${name}`) }).toEqual({
+        name,
+        status: 0,
+        usage: true,
+      });
     }
   });
 });
@@ -65,7 +69,14 @@ describe("files", () => {
     const cut = wirepath(["decode", file("cut.pcapng", bytes.subarray(0, bytes.length - 30))]);
     expectRefusal(cut, /cut\.pcapng: .*left in the file/);
     expect(cut.stdout.split("\n").slice(0, -1)).toEqual(whole.slice(0, -2));
-    const replayed = wirepath(["replay", lab, "--node", "host", "--in", file("cut2.pcapng", bytes.subarray(0, bytes.length - 30))]);
+    const replayed = wirepath([
+      "replay",
+      lab,
+      "--node",
+      "host",
+      "--in",
+      file("cut2.pcapng", bytes.subarray(0, bytes.length - 30)),
+    ]);
     expectRefusal(replayed, /cut2\.pcapng: .*left in the file/);
     expect(replayed.stdout).toMatch(/^fed \d+ frames/);
   });
@@ -76,17 +87,53 @@ describe("labs", () => {
     ["a wrong key", "nodes:\n  a:\n    interface: {}\n", /lab\.yaml:3:5: unknown key 'interface'/],
     ["not YAML", "nodes: [\n", /lab\.yaml:\d+:\d+: /],
     ["a list for a map", "nodes: []\n", /lab\.yaml:1:8: 'nodes': .*expected a map/],
-    ["a wrong address", "nodes:\n  a:\n    interfaces:\n      e: { addresses: [10.0.0.300/8] }\n", /lab\.yaml:4:24: .*10\.0\.0\.300/],
-    ["a wrong MAC", "nodes:\n  a:\n    interfaces:\n      e: { mac: '02:00' }\n", /lab\.yaml:4:17: '02:00' is no MAC address/],
+    [
+      "a wrong address",
+      "nodes:\n  a:\n    interfaces:\n      e: { addresses: [10.0.0.300/8] }\n",
+      /lab\.yaml:4:24: .*10\.0\.0\.300/,
+    ],
+    [
+      "a wrong MAC",
+      "nodes:\n  a:\n    interfaces:\n      e: { mac: '02:00' }\n",
+      /lab\.yaml:4:17: '02:00' is no MAC address/,
+    ],
     ["a wrong route", "nodes:\n  a:\n    routes:\n      - default via nowhere\n", /lab\.yaml:4:21: .*nowhere/],
-    ["a route without a way", "nodes:\n  a:\n    routes:\n      - default via 10.0.0.1\n", /lab\.yaml:4:9: .*unreachable|lab\.yaml:4:9: .*invalid gateway/i],
+    [
+      "a route without a way",
+      "nodes:\n  a:\n    routes:\n      - default via 10.0.0.1\n",
+      /lab\.yaml:4:9: .*unreachable|lab\.yaml:4:9: .*invalid gateway/i,
+    ],
     ["a wrong rule", "nodes:\n  a:\n    rules: ['from 10.0.0.0/8 tabel 5']\n", /lab\.yaml:3:\d+: .*tabel/],
-    ["an unknown sysctl", "nodes:\n  a:\n    sysctl: { net.ipv4.ip_foward: 1 }\n", /lab\.yaml:3:\d+: unknown sysctl 'net\.ipv4\.ip_foward'/],
-    ["a port that is no interface", "nodes:\n  a:\n    interfaces:\n      b: { kind: bridge, ports: [x] }\n", /lab\.yaml:4:34: port 'x': a has no such interface/],
-    ["a link to nowhere", "nodes:\n  a: { interfaces: { e: {} } }\nlinks:\n  - { endpoints: ['a:e', 'b:e'] }\n", /lab\.yaml:4:\d+: 'b:e': there is no node 'b'/],
-    ["an unsupported match", "nodes:\n  a:\n    iptables: |\n      *filter\n      -A INPUT -m geoip --src-cc XX -j DROP\n      COMMIT\n", /lab\.yaml:5:\d+: .*geoip/],
-    ["an unsupported target", "nodes:\n  a:\n    iptables: |\n      *filter\n      -A INPUT -j TARPIT\n      COMMIT\n", /lab\.yaml:5:\d+: .*TARPIT/],
-    ["a wrong time", "nodes:\n  a: {}\ntimeline:\n  - { at: soon, node: a, run: [] }\n", /lab\.yaml:4:\d+: 'soon' is no time/],
+    [
+      "an unknown sysctl",
+      "nodes:\n  a:\n    sysctl: { net.ipv4.ip_foward: 1 }\n",
+      /lab\.yaml:3:\d+: unknown sysctl 'net\.ipv4\.ip_foward'/,
+    ],
+    [
+      "a port that is no interface",
+      "nodes:\n  a:\n    interfaces:\n      b: { kind: bridge, ports: [x] }\n",
+      /lab\.yaml:4:34: port 'x': a has no such interface/,
+    ],
+    [
+      "a link to nowhere",
+      "nodes:\n  a: { interfaces: { e: {} } }\nlinks:\n  - { endpoints: ['a:e', 'b:e'] }\n",
+      /lab\.yaml:4:\d+: 'b:e': there is no node 'b'/,
+    ],
+    [
+      "an unsupported match",
+      "nodes:\n  a:\n    iptables: |\n      *filter\n      -A INPUT -m geoip --src-cc XX -j DROP\n      COMMIT\n",
+      /lab\.yaml:5:\d+: .*geoip/,
+    ],
+    [
+      "an unsupported target",
+      "nodes:\n  a:\n    iptables: |\n      *filter\n      -A INPUT -j TARPIT\n      COMMIT\n",
+      /lab\.yaml:5:\d+: .*TARPIT/,
+    ],
+    [
+      "a wrong time",
+      "nodes:\n  a: {}\ntimeline:\n  - { at: soon, node: a, run: [] }\n",
+      /lab\.yaml:4:\d+: 'soon' is no time/,
+    ],
     ["a wrong socket", "nodes:\n  a:\n    listen: ['tcp eighty']\n", /lab\.yaml:3:\d+: 'tcp eighty' is no socket/],
     ["an empty file", "", /lab\.yaml:1:1: /],
   ];
@@ -99,15 +146,22 @@ describe("labs", () => {
 });
 
 describe("a reader that goes away", () => {
-  it.each([["decode", capture], ["decode", "--json", capture], ["demo", "--verbose", "--out", join(dir, "d.pcapng")]])(
-    "%s %s ends quietly",
-    (...words) => {
-      const quoted = [process.execPath, "--import", join(root, "node_modules/tsx/dist/esm/index.mjs"), join(root, "src/cli/main.ts"), ...words]
-        .map((w) => `'${w}'`)
-        .join(" ");
-      const r = spawnSync("bash", ["-o", "pipefail", "-c", `${quoted} | head -n 1`], { cwd: root });
-      expect({ status: r.status, stderr: r.stderr.toString() }).toEqual({ status: 0, stderr: "" });
-      expect(r.stdout.toString().split("\n")).toHaveLength(2);
-    },
-  );
+  it.each([
+    ["decode", capture],
+    ["decode", "--json", capture],
+    ["demo", "--verbose", "--out", join(dir, "d.pcapng")],
+  ])("%s %s ends quietly", (...words) => {
+    const quoted = [
+      process.execPath,
+      "--import",
+      join(root, "node_modules/tsx/dist/esm/index.mjs"),
+      join(root, "src/cli/main.ts"),
+      ...words,
+    ]
+      .map((w) => `'${w}'`)
+      .join(" ");
+    const r = spawnSync("bash", ["-o", "pipefail", "-c", `${quoted} | head -n 1`], { cwd: root });
+    expect({ status: r.status, stderr: r.stderr.toString() }).toEqual({ status: 0, stderr: "" });
+    expect(r.stdout.toString().split("\n")).toHaveLength(2);
+  });
 });

@@ -7,11 +7,22 @@ import { afterAll, describe, expect, it } from "vitest";
 import { CaptureReader } from "../../src/capture/reader.ts";
 import { coreOf } from "../support/cores.ts";
 import { decodeLines, fixture } from "../support/decode.ts";
-import { type Decoded, differences, isMessage, STATELESS, STREAMS, tsharkFrames, tsharkVersion } from "../support/tshark.ts";
+import {
+  type Decoded,
+  differences,
+  isMessage,
+  STATELESS,
+  STREAMS,
+  tsharkFrames,
+  tsharkVersion,
+} from "../support/tshark.ts";
 
 const version = tsharkVersion();
 const here = version === "4.0";
-if (!here) console.warn(`tshark 4.0 is not here (${version ?? "none"}): the decoder is compared with the committed fixtures only`);
+if (!here)
+  console.warn(
+    `tshark 4.0 is not here (${version ?? "none"}): the decoder is compared with the committed fixtures only`,
+  );
 
 const names = ["link", "cut", "options", "dns", "http", "mutated", "rawip", "sll", "sll2", "null"];
 const folder = mkdtempSync(join(tmpdir(), "wirepath-tshark-"));
@@ -25,13 +36,17 @@ async function tshark(file: string): Promise<Decoded[]> {
 
 describe.runIf(here)("decode against tshark", () => {
   it.each(names)("fixtures/decode/%s.expected.ndjson is what tshark shows", async (name) => {
-    const expected = readFileSync(new URL(`../../fixtures/decode/${name}.expected.ndjson`, import.meta.url), "utf8").trim().split("\n");
+    const expected = readFileSync(new URL(`../../fixtures/decode/${name}.expected.ndjson`, import.meta.url), "utf8")
+      .trim()
+      .split("\n");
     const frames = await tshark(fileURLToPath(new URL(`../../fixtures/decode/${name}.pcap`, import.meta.url)));
     expect(frames.map((f) => JSON.stringify(f))).toEqual(expected);
   });
 
   it("fixtures/decode/streams.expected.ndjson is what tshark shows of complete messages", async () => {
-    const expected = readFileSync(new URL("../../fixtures/decode/streams.expected.ndjson", import.meta.url), "utf8").trim().split("\n");
+    const expected = readFileSync(new URL("../../fixtures/decode/streams.expected.ndjson", import.meta.url), "utf8")
+      .trim()
+      .split("\n");
     const frames: Decoded[] = [];
     await tsharkFrames(fileURLToPath(new URL("../../fixtures/decode/streams.pcap", import.meta.url)), STREAMS, (f) => {
       if (isMessage(f)) frames.push(f);
@@ -50,18 +65,23 @@ describe.runIf(here)("decode against tshark", () => {
   it("shows the same of mutated and shortened frames", async () => {
     const mutated = fc.record({
       which: fc.nat(frames.length - 1),
-      bytes: fc.array(fc.tuple(fc.integer({ min: 12, max: 61 }), fc.oneof(fc.constantFrom(0, 1, 4, 5, 8, 255), fc.nat(255))), { maxLength: 3 }),
+      bytes: fc.array(
+        fc.tuple(fc.integer({ min: 12, max: 61 }), fc.oneof(fc.constantFrom(0, 1, 4, 5, 8, 255), fc.nat(255))),
+        { maxLength: 3 },
+      ),
       cut: fc.option(fc.nat(80), { freq: 5 }),
       short: fc.boolean(),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(mutated, { minLength: 300, maxLength: 300 }), async (list) => {
-        const capture = pcap(list.map(({ which, bytes, cut, short }) => {
-          const b = frames[which]!.slice();
-          for (const [at, v] of bytes) if (at < b.length) b[at] = v;
-          const kept = cut === null ? b : b.subarray(0, Math.min(cut, b.length));
-          return { bytes: kept, length: short ? kept.length : b.length };
-        }));
+        const capture = pcap(
+          list.map(({ which, bytes, cut, short }) => {
+            const b = frames[which]!.slice();
+            for (const [at, v] of bytes) if (at < b.length) b[at] = v;
+            const kept = cut === null ? b : b.subarray(0, Math.min(cut, b.length));
+            return { bytes: kept, length: short ? kept.length : b.length };
+          }),
+        );
         const file = join(folder, "mutated.pcap");
         writeFileSync(file, capture);
         const theirs = await tshark(file);

@@ -13,27 +13,36 @@ const names = ["link", "cut", "options", "dns", "http", "mutated", "rawip", "sll
 
 overBuilds("decode --json", (make) => {
   it.each(names)("%s: every field as tshark shows it", (name) => {
-    const expected = readFileSync(new URL(`../../fixtures/decode/${name}.expected.ndjson`, import.meta.url), "utf8").trim().split("\n");
+    const expected = readFileSync(new URL(`../../fixtures/decode/${name}.expected.ndjson`, import.meta.url), "utf8")
+      .trim()
+      .split("\n");
     const got = decodeLines(make(), fixture(`decode/${name}.pcap`), "json");
     expect(got.length).toBe(expected.length);
     const wrong = got.flatMap((line, i) =>
-      differences(JSON.parse(line) as Decoded, JSON.parse(expected[i]!) as Decoded).map((d) => `frame ${i + 1}: ${d}`));
+      differences(JSON.parse(line) as Decoded, JSON.parse(expected[i]!) as Decoded).map((d) => `frame ${i + 1}: ${d}`),
+    );
     expect(wrong).toEqual([]);
   });
 });
 
 overBuilds("decode --streams", (make) => {
   it("prints the frames that complete a message, as tshark shows them", () => {
-    const expected = readFileSync(new URL("../../fixtures/decode/streams.expected.ndjson", import.meta.url), "utf8").trim().split("\n");
+    const expected = readFileSync(new URL("../../fixtures/decode/streams.expected.ndjson", import.meta.url), "utf8")
+      .trim()
+      .split("\n");
     const got = decodeLines(make(), fixture("decode/streams.pcap"), "streams");
-    const wrong = expected.flatMap((line, i) => differences(JSON.parse(got[i] ?? "{}") as Decoded, JSON.parse(line) as Decoded));
+    const wrong = expected.flatMap((line, i) =>
+      differences(JSON.parse(got[i] ?? "{}") as Decoded, JSON.parse(line) as Decoded),
+    );
     expect([wrong, got.length]).toEqual([[], expected.length]);
   });
 });
 
 overBuilds("decode", (make) => {
   it("prints the lines of tcpdump -nn -e -t", () => {
-    const expected = readFileSync(new URL("../../fixtures/decode/text.expected.txt", import.meta.url), "utf8").trimEnd().split("\n");
+    const expected = readFileSync(new URL("../../fixtures/decode/text.expected.txt", import.meta.url), "utf8")
+      .trimEnd()
+      .split("\n");
     expect(decodeLines(make(), fixture("decode/text.pcap"), "text")).toEqual(expected);
   });
 });
@@ -52,20 +61,30 @@ describe("wirepath decode", () => {
 
   it("reads stdin, counts and filters", () => {
     const r = run(["--json", "-c", "2", "--filter", "udp port 53", "-"], fixture("decode/dns.pcap"));
-    const frames = r.out.trim().split("\n").map((l) => JSON.parse(l) as Decoded);
+    const frames = r.out
+      .trim()
+      .split("\n")
+      .map((l) => JSON.parse(l) as Decoded);
     expect(r).toMatchObject({ status: 0, err: "" });
-    expect(frames.map((f) => [f["frame.number"], f["udp.dstport"]])).toEqual([[1, 53], [2, 53]]);
+    expect(frames.map((f) => [f["frame.number"], f["udp.dstport"]])).toEqual([
+      [1, 53],
+      [2, 53],
+    ]);
   });
 
   it("prints all frames before the cut, then one line, status 2", () => {
     const whole = fixture("decode/text.pcap");
     const file = join(folder, "cut.pcap");
     writeFileSync(file, whole.subarray(0, whole.length - 3));
-    const all = run([path("text.pcap")]).out.trim().split("\n");
+    const all = run([path("text.pcap")])
+      .out.trim()
+      .split("\n");
     const r = run([file]);
     expect(r.status).toBe(2);
     expect(r.out.trim().split("\n")).toEqual(all.slice(0, -1));
-    expect(r.err).toMatch(/^wirepath: .*cut\.pcap: packet \d+ at offset \d+: \d+ bytes captured, \d+ left in the file\n$/);
+    expect(r.err).toMatch(
+      /^wirepath: .*cut\.pcap: packet \d+ at offset \d+: \d+ bytes captured, \d+ left in the file\n$/,
+    );
   });
 
   it.each([
@@ -115,7 +134,9 @@ describe("wirepath decode", () => {
     const head = new Uint8Array(24 + 16);
     readSync(fd, head, 0, head.length, 0);
     closeSync(fd);
-    const [, ...lines] = run(["-XX", "-t", "-c", "1", path("text.pcap")]).out.trimEnd().split("\n");
+    const [, ...lines] = run(["-XX", "-t", "-c", "1", path("text.pcap")])
+      .out.trimEnd()
+      .split("\n");
     const hex = lines.map((l) => l.slice(10, 50).replaceAll(" ", "")).join("");
     expect(hex.length).toBe(2 * new DataView(head.buffer).getUint32(32, true));
     expect(lines[0]).toMatch(/^\t0x0000: ( [0-9a-f]{4}){8} {2}\S{16}$/);

@@ -18,9 +18,13 @@ describe("demo", () => {
   it("tells the hops of a GET and equals the kernel", () => {
     expect({ status: r.status, stderr: r.stderr }).toEqual({ status: 0, stderr: "" });
     expect(r.stdout).toContain('"GET / HTTP/1.1"');
-    expect(r.stdout).toContain("nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80");
+    expect(r.stdout).toContain(
+      "nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80",
+    );
     expect(r.stdout).toContain("dst 198.51.100.20:8080 -> 172.17.0.2:80");
-    expect(r.stdout).toContain("89 of the 89 frames that the kernel's router and host sent were sent here too, byte for byte.");
+    expect(r.stdout).toContain(
+      "89 of the 89 frames that the kernel's router and host sent were sent here too, byte for byte.",
+    );
   });
 
   it("writes a capture with interfaces and comments, the same each time", () => {
@@ -51,7 +55,13 @@ describe("replay", () => {
     expect(same.stdout).toContain("45 of 45 frames equal");
     const lab = join(dir, "other.yaml");
     const text = readFileSync(join(host, "lab.yaml"), "utf8");
-    writeFileSync(lab, text.replace("--dport 8080 -j DNAT --to-destination 172.17.0.2:80", "--dport 8080 -j DNAT --to-destination 172.17.0.2:81"));
+    writeFileSync(
+      lab,
+      text.replace(
+        "--dport 8080 -j DNAT --to-destination 172.17.0.2:80",
+        "--dport 8080 -j DNAT --to-destination 172.17.0.2:81",
+      ),
+    );
     const other = wirepath(["replay", lab, ...words.slice(2), "--verify"]);
     expect(other.status).toBe(1);
     expect(other.stdout).toMatch(/first difference: /);
@@ -60,7 +70,9 @@ describe("replay", () => {
   it("writes what each interface sent", () => {
     const out = join(dir, "sent");
     expect(wirepath([...words, "--out", out]).status).toBe(0);
-    const sent = wirepath(["decode", "--json", join(out, "vethweb1.pcap")]).stdout.trimEnd().split("\n");
+    const sent = wirepath(["decode", "--json", join(out, "vethweb1.pcap")])
+      .stdout.trimEnd()
+      .split("\n");
     expect(sent.length).toBeGreaterThan(10);
     expect(JSON.parse(sent[1]!)).toMatchObject({ "eth.type": 2048, "ip.dst": "172.17.0.2", "tcp.dstport": 80 });
   });
@@ -93,11 +105,14 @@ timeline:
     const r = wirepath(["run", lab, "--until", "5s", "--capture", out, "--trace"]);
     expect({ status: r.status, stderr: r.stderr }).toEqual({ status: 0, stderr: "" });
     expect(r.stdout).toContain("a e <- 10.0.0.2 > 10.0.0.1 ICMP 0/0");
-    expect(r.stdout).toContain("5.000000 s of virtual time\na: received 2, sent 3\nb: received 2, sent 2, dropped: LinkDown 1");
+    expect(r.stdout).toContain(
+      "5.000000 s of virtual time\na: received 2, sent 3\nb: received 2, sent 2, dropped: LinkDown 1",
+    );
     const again = join(dir, "run2.pcapng");
     wirepath(["run", lab, "--until", "5s", "--capture", again]);
     expect(readFileSync(again).equals(readFileSync(out))).toBe(true);
   });
 
-  it("refuses a wrong time", () => expectRefusal(wirepath(["run", lab, "--until", "late"]), /--until: 'late' is no time/));
+  it("refuses a wrong time", () =>
+    expectRefusal(wirepath(["run", lab, "--until", "late"]), /--until: 'late' is no time/));
 });

@@ -43,8 +43,11 @@ describe("routes TABLE ADDRESS", () => {
   it("prints the winner", () => {
     expect(out(["routes", table, "10.1.2.3", "10.1.9.9", "8.8.8.8", "172.17.0.1"])).toBe(
       [
-        "10.1.2.3  10.1.2.0/24 dev eth1 src 10.1.2.1", "10.1.9.9  10.1.0.0/16 via 192.168.1.6 dev eth0",
-        "8.8.8.8  0.0.0.0/0 via 192.168.1.1 dev eth0", "172.17.0.1  blackhole 172.16.0.0/12", "",
+        "10.1.2.3  10.1.2.0/24 dev eth1 src 10.1.2.1",
+        "10.1.9.9  10.1.0.0/16 via 192.168.1.6 dev eth0",
+        "8.8.8.8  0.0.0.0/0 via 192.168.1.1 dev eth0",
+        "172.17.0.1  blackhole 172.16.0.0/12",
+        "",
       ].join("\n"),
     );
     expect(out(["routes", "-", "11.0.0.1"], "10.0.0.0/8 10.0.0.1\n")).toBe("11.0.0.1  no route\n");
@@ -61,13 +64,19 @@ describe("routes TABLE ADDRESS", () => {
         "",
       ].join("\n"),
     );
-    expect(out(["routes", "-", "9.0.0.1", "--why"], "10.0.0.0/8")).toMatch(/\nno route: no prefix of the table covers it\n$/);
+    expect(out(["routes", "-", "9.0.0.1", "--why"], "10.0.0.0/8")).toMatch(
+      /\nno route: no prefix of the table covers it\n$/,
+    );
     const [line] = out(["routes", table, "10.1.2.3", "--why", "--json"]).split("\n");
     expect(JSON.parse(line!)).toEqual({
-      address: "10.1.2.3", route: "10.1.2.0/24", nexthop: null,
+      address: "10.1.2.3",
+      route: "10.1.2.0/24",
+      nexthop: null,
       covering: [
-        { route: "10.1.2.0/24", nexthop: null }, { route: "10.1.0.0/16", nexthop: "192.168.1.6" },
-        { route: "10.0.0.0/8", nexthop: "192.168.1.5" }, { route: "0.0.0.0/0", nexthop: "192.168.1.1" },
+        { route: "10.1.2.0/24", nexthop: null },
+        { route: "10.1.0.0/16", nexthop: "192.168.1.6" },
+        { route: "10.0.0.0/8", nexthop: "192.168.1.5" },
+        { route: "0.0.0.0/0", nexthop: "192.168.1.1" },
       ],
     });
   });
@@ -76,8 +85,11 @@ describe("routes TABLE ADDRESS", () => {
     const list = file("list", "10.0.0.0/8 10.0.0.1\n10.1.0.0/16 10.0.0.2\n192.0.2.0/24\n");
     expect(out(["routes", list, "--json"], "10.1.2.3\n\n 10.9.9.9\r\n192.0.2.7\n11.0.0.0")).toBe(
       [
-        '{"address":"10.1.2.3","route":"10.1.0.0/16","nexthop":"10.0.0.2"}', '{"address":"10.9.9.9","route":"10.0.0.0/8","nexthop":"10.0.0.1"}',
-        '{"address":"192.0.2.7","route":"192.0.2.0/24","nexthop":null}', '{"address":"11.0.0.0","route":null,"nexthop":null}', "",
+        '{"address":"10.1.2.3","route":"10.1.0.0/16","nexthop":"10.0.0.2"}',
+        '{"address":"10.9.9.9","route":"10.0.0.0/8","nexthop":"10.0.0.1"}',
+        '{"address":"192.0.2.7","route":"192.0.2.0/24","nexthop":null}',
+        '{"address":"11.0.0.0","route":null,"nexthop":null}',
+        "",
       ].join("\n"),
     );
   });
@@ -108,19 +120,26 @@ describe("routes TABLE ADDRESS", () => {
 });
 
 describe("routes TABLE --diff OTHER", () => {
-  const other = file("other", shown.replace("10.1.0.0/16 via 192.168.1.6", "10.1.0.0/17 via 192.168.1.6").replace("blackhole 172.16.0.0/12 ", ""));
+  const other = file(
+    "other",
+    shown.replace("10.1.0.0/16 via 192.168.1.6", "10.1.0.0/17 via 192.168.1.6").replace("blackhole 172.16.0.0/12 ", ""),
+  );
 
   it("prints the ranges, status 1", () => {
     const r = wirepath(["routes", table, "--diff", other]);
     expect(r).toEqual({
-      status: 1, stderr: "",
+      status: 1,
+      stderr: "",
       stdout:
         "10.1.128.0-10.1.255.255  via 192.168.1.6 dev eth0 -> via 192.168.1.5 dev eth0\n" +
         "172.16.0.0-172.31.255.255  blackhole -> via 192.168.1.1 dev eth0\n",
     });
     const [first] = wirepath(["routes", table, "--diff", other, "--json"]).stdout.split("\n");
     expect(JSON.parse(first!)).toEqual({
-      first: "10.1.128.0", last: "10.1.255.255", left: { routed: true, nexthop: "192.168.1.6" }, right: { routed: true, nexthop: "192.168.1.5" },
+      first: "10.1.128.0",
+      last: "10.1.255.255",
+      left: { routed: true, nexthop: "192.168.1.6" },
+      right: { routed: true, nexthop: "192.168.1.5" },
     });
     expect(wirepath(["routes", file("a", "10.0.0.0/8"), "--diff", file("b", "10.0.0.0/9\n11.0.0.0/32 x")]).stdout).toBe(
       "10.128.0.0-10.255.255.255  routed -> no route\n11.0.0.0-11.0.0.0  no route -> via x\n",
@@ -138,7 +157,8 @@ describe("routes TABLE --diff OTHER", () => {
 
 describe("routes TABLE --aggregate, --stats", () => {
   it("prints the smallest table", () => {
-    const text = "0.0.0.0/0 via 10.0.0.1\n10.0.0.0/9 via 10.0.0.2\n10.128.0.0/9 via 10.0.0.2\n11.0.0.0/8 via 10.0.0.1\n";
+    const text =
+      "0.0.0.0/0 via 10.0.0.1\n10.0.0.0/9 via 10.0.0.2\n10.128.0.0/9 via 10.0.0.2\n11.0.0.0/8 via 10.0.0.1\n";
     expect(out(["routes", "-", "--aggregate"], text)).toBe("0.0.0.0/0 via 10.0.0.1\n10.0.0.0/8 via 10.0.0.2\n");
   });
 
@@ -146,7 +166,10 @@ describe("routes TABLE --aggregate, --stats", () => {
     const text = out(["routes", sample, "--stats"]);
     expect(text).toMatch(/^10022 routes, 0 next hops; \d+ addresses have a route \(\d+\.\d\d %\)\n/);
     expect(text).toMatch(/\n \/24  6015  █{40}\n/);
-    const json = JSON.parse(out(["routes", sample, "--stats", "--json"])) as { routes: number; lengths: Record<string, number> };
+    const json = JSON.parse(out(["routes", sample, "--stats", "--json"])) as {
+      routes: number;
+      lengths: Record<string, number>;
+    };
     expect(json.routes).toBe(10_022);
     expect(Object.values(json.lengths).reduce((a, b) => a + b)).toBe(10_022);
     expect(out(["routes", "-", "--stats"], "")).toBe("0 routes, 0 next hops; 0 addresses have a route (0.00 %)\n");
@@ -156,10 +179,17 @@ describe("routes TABLE --aggregate, --stats", () => {
     const r = wirepath(["routes", dump, "--stats", "--json"]);
     expect(r.stderr).toBe(`wirepath: ${dump}: passed over: RIB_IPV6_UNICAST records: 1\n`);
     expect(JSON.parse(r.stdout)).toMatchObject({ routes: 1003, nexthops: 2, duplicates: 0 });
-    const prefixes = gunzipSync(readFileSync(sample)).toString().trim().split("\n").filter((_, i) => i % 10 === 0);
+    const prefixes = gunzipSync(readFileSync(sample))
+      .toString()
+      .trim()
+      .split("\n")
+      .filter((_, i) => i % 10 === 0);
     const list = file("paths", prefixes.map((p, i) => `${p} 192.0.2.${i % 3 === 0 ? 2 : 1}\n`).join(""));
     expect(wirepath(["routes", dump, "--diff", list])).toMatchObject({ status: 0, stdout: "" });
-    expect(wirepath(["routes", "-", "--diff", list], gunzipSync(readFileSync(dump)))).toMatchObject({ status: 0, stdout: "" });
+    expect(wirepath(["routes", "-", "--diff", list], gunzipSync(readFileSync(dump)))).toMatchObject({
+      status: 0,
+      stdout: "",
+    });
   });
 });
 
@@ -190,10 +220,18 @@ describe("what is wrong with a table", () => {
     expectRefusal(wirepath(["routes", bad, "12.0.0.1"]), /bad:2:1: '10\.0\.0\.0\/99' is no prefix/);
     const r = wirepath(["routes", bad, "12.0.0.1", "--lenient"]);
     expect(r).toMatchObject({ status: 0, stdout: "12.0.0.1  12.0.0.0/8 10.0.0.1\n" });
-    expect(r.stderr).toBe(`wirepath: ${bad}: passed over: 2 wrong lines, the first: ${bad}:2:1: '10.0.0.0/99' is no prefix, expected an IPv4 prefix such as 10.0.0.0/8\n`);
+    expect(r.stderr).toBe(
+      `wirepath: ${bad}: passed over: 2 wrong lines, the first: ${bad}:2:1: '10.0.0.0/99' is no prefix, expected an IPv4 prefix such as 10.0.0.0/8\n`,
+    );
     const bytes = gunzipSync(readFileSync(dump));
-    expectRefusal(wirepath(["routes", file("cut.mrt", bytes.subarray(0, 5000)), "10.0.0.1"]), /cut\.mrt: offset \d+: the record is cut: \d+ of \d+ bytes are there/);
-    expectRefusal(wirepath(["routes", file("cut.gz", readFileSync(dump).subarray(0, 900)), "10.0.0.1"]), /cut\.gz: offset 900: gzip: /);
+    expectRefusal(
+      wirepath(["routes", file("cut.mrt", bytes.subarray(0, 5000)), "10.0.0.1"]),
+      /cut\.mrt: offset \d+: the record is cut: \d+ of \d+ bytes are there/,
+    );
+    expectRefusal(
+      wirepath(["routes", file("cut.gz", readFileSync(dump).subarray(0, 900)), "10.0.0.1"]),
+      /cut\.gz: offset 900: gzip: /,
+    );
   });
 
   it("a wrong address on stdin is named, after the answers before it", () => {

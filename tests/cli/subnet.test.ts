@@ -29,17 +29,32 @@ describe("subnet", () => {
         "",
       ].join("\n"),
     );
-    for (const words of [["10.0.0.77", "255.255.240.0"], ["10.0.0.77", "0.0.15.255"], ["10.0.0.77", "20"], ["10.0.0.77/255.255.240.0"]]) {
+    for (const words of [
+      ["10.0.0.77", "255.255.240.0"],
+      ["10.0.0.77", "0.0.15.255"],
+      ["10.0.0.77", "20"],
+      ["10.0.0.77/255.255.240.0"],
+    ]) {
       expect(out(words)).toBe(text);
     }
     expect(JSON.parse(out(["10.0.0.77/20", "--json"]))).toEqual({
-      address: "10.0.0.77", mask: "255.255.240.0", wildcard: "0.0.15.255", length: 20, addresses: 4096, network: "10.0.0.0/20",
-      first: "10.0.0.1", last: "10.0.15.254", broadcast: "10.0.15.255", hosts: 4094,
+      address: "10.0.0.77",
+      mask: "255.255.240.0",
+      wildcard: "0.0.15.255",
+      length: 20,
+      addresses: 4096,
+      network: "10.0.0.0/20",
+      first: "10.0.0.1",
+      last: "10.0.15.254",
+      broadcast: "10.0.15.255",
+      hosts: 4094,
     });
   });
 
   it("has no broadcast in a /31 and a /32", () => {
-    expect(out(["10.0.0.7/31"])).toMatch(/broadcast  none: both addresses of a \/31 are hosts \(RFC 3021\)\n.*first host 10\.0\.0\.6 .*\n.*last host  10\.0\.0\.7 .*\n  hosts      2\^1 = 2\n$/);
+    expect(out(["10.0.0.7/31"])).toMatch(
+      /broadcast  none: both addresses of a \/31 are hosts \(RFC 3021\)\n.*first host 10\.0\.0\.6 .*\n.*last host  10\.0\.0\.7 .*\n  hosts      2\^1 = 2\n$/,
+    );
     expect(out(["10.0.0.7/32"])).toMatch(/broadcast  none: a \/32 is one host\n[^]*hosts      2\^0 = 1\n$/);
     expect(out(["0.0.0.0/0"])).toMatch(/2\^32 - 2 = 4294967294/);
   });
@@ -53,10 +68,19 @@ describe("subnet", () => {
     expect(lines).toContain("11  10.0.160.0/20       10.0.160.1       10.0.175.254     10.0.175.255  free");
     expect(lines.filter((l) => l.endsWith("  free"))).toHaveLength(6);
     expect(lines).toContain("free together: 10.0.160.0/19, 10.0.192.0/18");
-    const json = out(["10.0.0.0/16", "--split", "10", "--json"]).trim().split("\n").map((l) => JSON.parse(l) as Record<string, unknown>);
+    const json = out(["10.0.0.0/16", "--split", "10", "--json"])
+      .trim()
+      .split("\n")
+      .map((l) => JSON.parse(l) as Record<string, unknown>);
     expect(json).toHaveLength(16);
     expect(json[10]).toEqual({
-      number: 11, free: true, network: "10.0.160.0/20", first: "10.0.160.1", last: "10.0.175.254", broadcast: "10.0.175.255", hosts: 4094,
+      number: 11,
+      free: true,
+      network: "10.0.160.0/20",
+      first: "10.0.160.1",
+      last: "10.0.175.254",
+      broadcast: "10.0.175.255",
+      hosts: 4094,
     });
     expect(out(["10.0.0.0/16", "--split", "16"])).toContain("16 networks: 2^4 = 16, none stays free");
     expect(out(["10.0.0.0/16", "--split", "1"])).toContain("1 network: 2^0 = 1, none stays free");
@@ -70,11 +94,18 @@ describe("subnet", () => {
     expect(text).toContain("\n  100  10.0.2.0/25         10.0.2.1         10.0.2.126       10.0.2.127\n");
     expect(text).toContain("\n free  10.0.3.0/24         10.0.3.1         10.0.3.254       10.0.3.255\n");
     expect(out(["10.0.0.0/30", "--hosts", "2"])).toMatch(/nothing stays free\n$/);
-    expect(out(["10.0.0.0/22", "--hosts", "500", "--json"]).trim().split("\n").map((l) => (JSON.parse(l) as { network: string }).network)).toEqual(["10.0.0.0/23", "10.0.2.0/23"]);
+    expect(
+      out(["10.0.0.0/22", "--hosts", "500", "--json"])
+        .trim()
+        .split("\n")
+        .map((l) => (JSON.parse(l) as { network: string }).network),
+    ).toEqual(["10.0.0.0/23", "10.0.2.0/23"]);
   });
 
   it("says what contains what, with status 1 when one does not", () => {
-    expect(out(["10.0.0.0/8", "--contains", "10.2.3.4", "--contains", "10.9.0.0/16"])).toContain("10.9.0.0/16 is in 10.0.0.0/8\n");
+    expect(out(["10.0.0.0/8", "--contains", "10.2.3.4", "--contains", "10.9.0.0/16"])).toContain(
+      "10.9.0.0/16 is in 10.0.0.0/8\n",
+    );
     const r = wirepath(["subnet", "10.0.0.0/8", "--contains", "11.2.3.4", "--contains", "10.0.0.0/7", "--json"]);
     expect(r.status).toBe(1);
     expect(r.stdout).toBe(
@@ -87,7 +118,10 @@ describe("subnet", () => {
     expect(out(["--summarise", "10.0.1.0/24", "10.0.0.0/24", "10.0.2.0-10.0.2.127"])).toBe(
       "10.0.0.0/23         10.0.0.0-10.0.1.255\n10.0.2.0/25         10.0.2.0-10.0.2.127\naround all: 10.0.0.0/22, with 384 addresses more\n",
     );
-    expect(JSON.parse(out(["--summarize", "10.0.1.0/24", "10.0.0.0/24", "--json"]))).toEqual({ networks: ["10.0.0.0/23"], around: "10.0.0.0/23" });
+    expect(JSON.parse(out(["--summarize", "10.0.1.0/24", "10.0.0.0/24", "--json"]))).toEqual({
+      networks: ["10.0.0.0/23"],
+      around: "10.0.0.0/23",
+    });
   });
 
   it.each([
@@ -112,5 +146,6 @@ describe("subnet", () => {
     await expect(refused).rejects.toBeInstanceOf(Failure);
   });
 
-  it("says so in one line, status 2", () => expectRefusal(wirepath(["subnet", "10.0.0.0/33"]), /expected a network such as/));
+  it("says so in one line, status 2", () =>
+    expectRefusal(wirepath(["subnet", "10.0.0.0/33"]), /expected a network such as/));
 });

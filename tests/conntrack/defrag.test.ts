@@ -42,13 +42,21 @@ overBuilds("defragmentation", (core) => {
     const t = tableOf(c);
     fc.assert(
       fc.property(
-        fc.integer({ min: 9, max: 8000 }).chain((n) =>
-          fc.tuple(fc.constant(n), fc.uniqueArray(fc.integer({ min: 1, max: Math.ceil(n / 8) - 1 }), { maxLength: 12 }), fc.infiniteStream(fc.nat(1000))),
-        ),
+        fc
+          .integer({ min: 9, max: 8000 })
+          .chain((n) =>
+            fc.tuple(
+              fc.constant(n),
+              fc.uniqueArray(fc.integer({ min: 1, max: Math.ceil(n / 8) - 1 }), { maxLength: 12 }),
+              fc.infiniteStream(fc.nat(1000)),
+            ),
+          ),
         ([n, cuts, chance]) => {
           const data = pattern(n);
           const at = [0, ...cuts.map((k) => k * 8).toSorted((a, b) => a - b), n];
-          const parts = at.slice(0, -1).map((from, i) => ({ from, to: at[i + 1]!, key: chance.next().value as number }));
+          const parts = at
+            .slice(0, -1)
+            .map((from, i) => ({ from, to: at[i + 1]!, key: chance.next().value as number }));
           parts.sort((a, b) => a.key - b.key);
           const whole: Uint8Array[] = [];
           for (const [i, p] of parts.entries()) {
@@ -130,7 +138,10 @@ overBuilds("defragmentation", (core) => {
     };
     // rows and columns: not-ECT, ECT(1), ECT(0), CE
     expect([0, 1, 2, 3].map((a) => [0, 1, 2, 3].map((b) => join(a, b)))).toEqual([
-      [0, -1, -1, -1], [-1, 1, 1, 3], [-1, 2, 2, 3], [-1, 3, 3, 3],
+      [0, -1, -1, -1],
+      [-1, 1, 1, 3],
+      [-1, 2, 2, 3],
+      [-1, 3, 3, 3],
     ]);
     expect(c.x.packetsInUse()).toBe(0);
   });

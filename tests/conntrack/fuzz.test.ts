@@ -15,7 +15,9 @@ function router(rig: Rig): void {
   rig.conntrack.use();
   const none = { flags: 0, minAddr: 0, maxAddr: 0, minPort: 0, maxPort: 0, basePort: 0 };
   const to = { flags: 3, minAddr: ip("172.17.0.2"), maxAddr: ip("172.17.0.9"), minPort: 80, maxPort: 83, basePort: 0 };
-  nat.registerChain(Hook.Prerouting, -100, (f, _h, input) => (input === rig.wan ? nat.setup(f, "dst", to) : Verdict.Accept));
+  nat.registerChain(Hook.Prerouting, -100, (f, _h, input) =>
+    input === rig.wan ? nat.setup(f, "dst", to) : Verdict.Accept,
+  );
   nat.registerChain(Hook.Postrouting, 100, (f, _h, _i, output) =>
     output === rig.wan && x.ipv4Src(core.u32[(f + Pkt.Data) >> 2]!) >>> 24 === 172
       ? nat.masquerade(f, none, output)
@@ -59,7 +61,8 @@ overBuilds("conntrack and NAT under arbitrary packets", (core) => {
     const c = core();
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(packet, fc.boolean(), fc.nat(3_000_000)), { minLength: 1, maxLength: 60 }), fc.boolean(),
+        fc.array(fc.tuple(packet, fc.boolean(), fc.nat(3_000_000)), { minLength: 1, maxLength: 60 }),
+        fc.boolean(),
         (steps, checksums) => {
           const rig = new Rig(c, WAN, LAN);
           rig.sysctl.set("net.netfilter.nf_conntrack_checksum", checksums ? 1 : 0);
@@ -87,7 +90,11 @@ overBuilds("conntrack and NAT under arbitrary packets", (core) => {
     const { x, u8 } = c;
     fc.assert(
       fc.property(
-        fc.constantFrom(1, 6, 17), fc.nat(65535), fc.nat(65535), fc.uint8Array({ maxLength: 200 }), fc.boolean(),
+        fc.constantFrom(1, 6, 17),
+        fc.nat(65535),
+        fc.nat(65535),
+        fc.uint8Array({ maxLength: 200 }),
+        fc.boolean(),
         (proto, a, b, data, bare) => {
           const rig = new Rig(c, WAN, LAN);
           router(rig);

@@ -55,37 +55,40 @@ overBuilds("connection table", (core) => {
   it("is a map from tuples: against a naive one, with expiry, through its growth", () => {
     const c = core();
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(200), fc.boolean(), fc.nat(9 * HZ)), { minLength: 100, maxLength: 400 }), (steps) => {
-        const t = tableOf(c, 1000);
-        const naive = new Map<number, { until: number; seen: boolean; stream: number }>();
-        let now = 100;
-        for (const [flow, reply, wait] of steps) {
-          now += wait;
-          const e = naive.get(flow);
-          const alive = e !== undefined && e.until > now;
-          const got = reply
-            ? pass(c, t, udp(c, 0x0a000001, 0xc0000200 + flow, 53, 1000 + flow), now)
-            : pass(c, t, udp(c, 0xc0000200 + flow, 0x0a000001, 1000 + flow, 53), now);
-          if (reply && !alive) {
-            // an answer to nothing is a connection of its own, the other way round
-            expect([CtInfo.New, CtInfo.Established]).toContain(got);
-            return;
+      fc.property(
+        fc.array(fc.tuple(fc.nat(200), fc.boolean(), fc.nat(9 * HZ)), { minLength: 100, maxLength: 400 }),
+        (steps) => {
+          const t = tableOf(c, 1000);
+          const naive = new Map<number, { until: number; seen: boolean; stream: number }>();
+          let now = 100;
+          for (const [flow, reply, wait] of steps) {
+            now += wait;
+            const e = naive.get(flow);
+            const alive = e !== undefined && e.until > now;
+            const got = reply
+              ? pass(c, t, udp(c, 0x0a000001, 0xc0000200 + flow, 53, 1000 + flow), now)
+              : pass(c, t, udp(c, 0xc0000200 + flow, 0x0a000001, 1000 + flow, 53), now);
+            if (reply && !alive) {
+              // an answer to nothing is a connection of its own, the other way round
+              expect([CtInfo.New, CtInfo.Established]).toContain(got);
+              return;
+            }
+            if (!alive) {
+              expect(got).toBe(CtInfo.New);
+              naive.set(flow, { until: now + 30 * HZ, seen: false, stream: now + 2 * HZ });
+              continue;
+            }
+            expect(got).toBe(reply ? CtInfo.EstablishedReply : e.seen ? CtInfo.Established : CtInfo.New);
+            e.until = now + (e.seen && now > e.stream ? 120 : 30) * HZ;
+            if (reply) e.seen = true;
           }
-          if (!alive) {
-            expect(got).toBe(CtInfo.New);
-            naive.set(flow, { until: now + 30 * HZ, seen: false, stream: now + 2 * HZ });
-            continue;
-          }
-          expect(got).toBe(reply ? CtInfo.EstablishedReply : e.seen ? CtInfo.Established : CtInfo.New);
-          e.until = now + (e.seen && now > e.stream ? 120 : 30) * HZ;
-          if (reply) e.seen = true;
-        }
-        let entries = 0;
-        c.x.ctCollect(t, now);
-        for (let e = c.x.ctNextEntry(t, 0) >>> 0; e !== 0; e = c.x.ctNextEntry(t, e) >>> 0) entries++;
-        expect(entries).toBe([...naive.values()].filter((e) => e.until > now).length);
-        expect(count(c, t)).toBe(entries);
-      }),
+          let entries = 0;
+          c.x.ctCollect(t, now);
+          for (let e = c.x.ctNextEntry(t, 0) >>> 0; e !== 0; e = c.x.ctNextEntry(t, e) >>> 0) entries++;
+          expect(entries).toBe([...naive.values()].filter((e) => e.until > now).length);
+          expect(count(c, t)).toBe(entries);
+        },
+      ),
       { numRuns: 30 },
     );
     expect(c.x.packetsInUse()).toBe(0);

@@ -35,23 +35,29 @@ overBuilds("checksum", (make) => {
 
   it("updates as if summed anew (RFC 1624)", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 4, maxLength: 100 }), fc.nat(), fc.nat(0xffff), fc.nat(0xffffffff), (bytes, where, word, long) => {
-        // the sum of all-zero bytes is the one place where both zeros of one's complement can come up
-        const data = Uint8Array.from([0x45, 0x00, ...bytes]);
-        const hc = naive(data);
-        const v = new DataView(data.buffer);
-        const i = (where % Math.floor(data.length / 2)) * 2;
-        const from = v.getUint16(i);
-        if (i !== 0) {
-          v.setUint16(i, word);
-          expect(core.x.update16(hc, from, word)).toBe(naive(data));
-          v.setUint16(i, from);
-        }
-        const j = 2 + ((where % Math.floor((data.length - 2) / 4)) * 4);
-        const from32 = v.getUint32(j);
-        v.setUint32(j, long);
-        expect(core.x.update32(hc, from32, long)).toBe(naive(data));
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 4, maxLength: 100 }),
+        fc.nat(),
+        fc.nat(0xffff),
+        fc.nat(0xffffffff),
+        (bytes, where, word, long) => {
+          // the sum of all-zero bytes is the one place where both zeros of one's complement can come up
+          const data = Uint8Array.from([0x45, 0x00, ...bytes]);
+          const hc = naive(data);
+          const v = new DataView(data.buffer);
+          const i = (where % Math.floor(data.length / 2)) * 2;
+          const from = v.getUint16(i);
+          if (i !== 0) {
+            v.setUint16(i, word);
+            expect(core.x.update16(hc, from, word)).toBe(naive(data));
+            v.setUint16(i, from);
+          }
+          const j = 2 + (where % Math.floor((data.length - 2) / 4)) * 4;
+          const from32 = v.getUint32(j);
+          v.setUint32(j, long);
+          expect(core.x.update32(hc, from32, long)).toBe(naive(data));
+        },
+      ),
     );
   });
 });

@@ -4,9 +4,32 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Prefix, formatIpv4, formatPrefix, parseIpv4, parsePrefix } from "../../src/core/address.ts";
 import {
-  SubnetError, allot, bitText, broadcastOf, containsAddress, containsPrefix, firstHost, formatRange, hostCount, lastHost,
-  lastOf, lengthForHosts, networkOf, networkPrefix, overlaps, parseMask, parseRange, parseSubnet, rangeOf, rangePrefixes,
-  sizeOf, splitBits, subnets, summarise, supernet, wildcardOf,
+  SubnetError,
+  allot,
+  bitText,
+  broadcastOf,
+  containsAddress,
+  containsPrefix,
+  firstHost,
+  formatRange,
+  hostCount,
+  lastHost,
+  lastOf,
+  lengthForHosts,
+  networkOf,
+  networkPrefix,
+  overlaps,
+  parseMask,
+  parseRange,
+  parseSubnet,
+  rangeOf,
+  rangePrefixes,
+  sizeOf,
+  splitBits,
+  subnets,
+  summarise,
+  supernet,
+  wildcardOf,
 } from "../../src/core/subnet.ts";
 
 const p = (text: string): Prefix => parsePrefix(text)!;
@@ -72,24 +95,55 @@ describe("one network", () => {
 
 describe("words", () => {
   it.each([
-    ["24", 24], ["/24", 24], ["0", 0], ["32", 32], ["255.255.255.0", 24], ["255.255.255.255", 32], ["0.0.0.0", 0],
-    ["255.254.0.0", 15], ["0.0.0.255", 24], ["0.0.255.255", 16], ["127.255.255.255", 1], ["/255.0.0.0", 8],
-    ["33", null], ["255.0.255.0", null], ["0.255.0.255", null], ["255.255.255", null], ["", null], ["-1", null], ["x", null],
+    ["24", 24],
+    ["/24", 24],
+    ["0", 0],
+    ["32", 32],
+    ["255.255.255.0", 24],
+    ["255.255.255.255", 32],
+    ["0.0.0.0", 0],
+    ["255.254.0.0", 15],
+    ["0.0.0.255", 24],
+    ["0.0.255.255", 16],
+    ["127.255.255.255", 1],
+    ["/255.0.0.0", 8],
+    ["33", null],
+    ["255.0.255.0", null],
+    ["0.255.0.255", null],
+    ["255.255.255", null],
+    ["", null],
+    ["-1", null],
+    ["x", null],
   ])("mask %j is %j", (text, length) => expect(parseMask(text)).toBe(length));
 
   it.each([
-    ["10.0.0.5/16", "10.0.0.5/16"], ["10.0.0.5/255.255.0.0", "10.0.0.5/16"], ["10.0.0.5 255.255.0.0", "10.0.0.5/16"],
-    ["10.0.0.5 0.0.255.255", "10.0.0.5/16"], ["10.0.0.5 /16", "10.0.0.5/16"], ["10.0.0.5", "10.0.0.5/32"], [" 0.0.0.0/0 ", "0.0.0.0/0"],
-    ["10.0.0.5/", null], ["10.0.0/8", null], ["10.0.0.256/8", null], ["10.0.0.5/33", null], ["10.0.0.5 16 16", null],
-    ["a", null], ["", null], ["010.0.0.1/8", null],
+    ["10.0.0.5/16", "10.0.0.5/16"],
+    ["10.0.0.5/255.255.0.0", "10.0.0.5/16"],
+    ["10.0.0.5 255.255.0.0", "10.0.0.5/16"],
+    ["10.0.0.5 0.0.255.255", "10.0.0.5/16"],
+    ["10.0.0.5 /16", "10.0.0.5/16"],
+    ["10.0.0.5", "10.0.0.5/32"],
+    [" 0.0.0.0/0 ", "0.0.0.0/0"],
+    ["10.0.0.5/", null],
+    ["10.0.0/8", null],
+    ["10.0.0.256/8", null],
+    ["10.0.0.5/33", null],
+    ["10.0.0.5 16 16", null],
+    ["a", null],
+    ["", null],
+    ["010.0.0.1/8", null],
   ])("network %j is %j", (text, expected) => {
     const n = parseSubnet(text);
     expect(n === null ? null : formatPrefix(n)).toBe(expected);
   });
 
   it.each([
-    ["10.0.0.3-10.0.0.17", "10.0.0.3-10.0.0.17"], ["10.0.0.9/24", "10.0.0.0-10.0.0.255"], ["10.0.0.9", "10.0.0.9-10.0.0.9"],
-    ["10.0.0.9-10.0.0.8", null], ["10.0.0.9-", null], ["-10.0.0.9", null],
+    ["10.0.0.3-10.0.0.17", "10.0.0.3-10.0.0.17"],
+    ["10.0.0.9/24", "10.0.0.0-10.0.0.255"],
+    ["10.0.0.9", "10.0.0.9-10.0.0.9"],
+    ["10.0.0.9-10.0.0.8", null],
+    ["10.0.0.9-", null],
+    ["-10.0.0.9", null],
   ])("range %j is %j", (text, expected) => {
     const r = parseRange(text);
     expect(r === null ? null : formatRange(r)).toBe(expected);
@@ -102,11 +156,28 @@ describe("splitting", () => {
     expect(splitBits(n, 10)).toBe(4);
     const all = texts(subnets(n, 20));
     expect(all).toHaveLength(16);
-    expect([all[0], all[1], all[9], all[15]]).toEqual(["10.0.0.0/20", "10.0.16.0/20", "10.0.144.0/20", "10.0.240.0/20"]);
-    expect(texts(rangePrefixes(parseIpv4("10.0.160.0")!, parseIpv4("10.0.255.255")!))).toEqual(["10.0.160.0/19", "10.0.192.0/18"]);
+    expect([all[0], all[1], all[9], all[15]]).toEqual([
+      "10.0.0.0/20",
+      "10.0.16.0/20",
+      "10.0.144.0/20",
+      "10.0.240.0/20",
+    ]);
+    expect(texts(rangePrefixes(parseIpv4("10.0.160.0")!, parseIpv4("10.0.255.255")!))).toEqual([
+      "10.0.160.0/19",
+      "10.0.192.0/18",
+    ]);
   });
 
-  it.each([[1, 0], [2, 1], [3, 2], [4, 2], [5, 3], [256, 8], [257, 9], [65536, 16]])("%i networks take %i bits", (count, bits) => {
+  it.each([
+    [1, 0],
+    [2, 1],
+    [3, 2],
+    [4, 2],
+    [5, 3],
+    [256, 8],
+    [257, 9],
+    [65536, 16],
+  ])("%i networks take %i bits", (count, bits) => {
     expect(splitBits(p("10.0.0.0/16"), count)).toBe(bits);
   });
 
@@ -141,7 +212,16 @@ describe("networks for numbers of hosts", () => {
     expect(texts(a.free)).toEqual(["10.0.2.160/27", "10.0.2.192/26", "10.0.3.0/24"]);
   });
 
-  it.each([[1, 30], [2, 30], [3, 29], [6, 29], [7, 28], [254, 24], [255, 23], [4294967294, 0]])("%i hosts: /%i", (n, length) => {
+  it.each([
+    [1, 30],
+    [2, 30],
+    [3, 29],
+    [6, 29],
+    [7, 28],
+    [254, 24],
+    [255, 23],
+    [4294967294, 0],
+  ])("%i hosts: /%i", (n, length) => {
     expect(lengthForHosts(n)).toBe(length);
   });
 
@@ -155,27 +235,32 @@ describe("networks for numbers of hosts", () => {
 
   it("leaves no gap, no overlap, and room enough for each", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 8, max: 24 }), address, fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 12 }), (length, at, hosts) => {
-        const n = { address: at, length };
-        let a;
-        try {
-          a = allot(n, hosts);
-        } catch (e) {
-          expect(e).toBeInstanceOf(SubnetError);
-          expect(hosts.reduce((sum, h) => sum + sizeOf(lengthForHosts(h)), 0)).toBeGreaterThan(sizeOf(length));
-          return;
-        }
-        for (const [i, h] of hosts.entries()) {
-          const { length: l } = a.networks[i]!;
-          expect(hostCount(l)).toBeGreaterThanOrEqual(h);
-          if (l < 30) expect(hostCount(l + 1)).toBeLessThan(h);
-        }
-        // together they are the network again, each address once
-        const all = [...a.networks, ...a.free];
-        for (const part of all) expect(part.address).toBe(networkOf(part.address, part.length));
-        expect(all.reduce((sum, part) => sum + sizeOf(part.length), 0)).toBe(sizeOf(length));
-        expect(texts(summarise(all.map(rangeOf)))).toEqual(texts([networkPrefix(n)]));
-      }),
+      fc.property(
+        fc.integer({ min: 8, max: 24 }),
+        address,
+        fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 12 }),
+        (length, at, hosts) => {
+          const n = { address: at, length };
+          let a;
+          try {
+            a = allot(n, hosts);
+          } catch (e) {
+            expect(e).toBeInstanceOf(SubnetError);
+            expect(hosts.reduce((sum, h) => sum + sizeOf(lengthForHosts(h)), 0)).toBeGreaterThan(sizeOf(length));
+            return;
+          }
+          for (const [i, h] of hosts.entries()) {
+            const { length: l } = a.networks[i]!;
+            expect(hostCount(l)).toBeGreaterThanOrEqual(h);
+            if (l < 30) expect(hostCount(l + 1)).toBeLessThan(h);
+          }
+          // together they are the network again, each address once
+          const all = [...a.networks, ...a.free];
+          for (const part of all) expect(part.address).toBe(networkOf(part.address, part.length));
+          expect(all.reduce((sum, part) => sum + sizeOf(part.length), 0)).toBe(sizeOf(length));
+          expect(texts(summarise(all.map(rangeOf)))).toEqual(texts([networkPrefix(n)]));
+        },
+      ),
     );
   });
 });
@@ -204,7 +289,9 @@ describe("summarising", () => {
         // fewest: no two neighbours are halves of one network
         for (let i = 1; i < got.length; i++) {
           const [a, b] = [got[i - 1]!, got[i]!];
-          expect(a.length === b.length && networkOf(a.address, a.length - 1) === networkOf(b.address, b.length - 1)).toBe(false);
+          expect(
+            a.length === b.length && networkOf(a.address, a.length - 1) === networkOf(b.address, b.length - 1),
+          ).toBe(false);
         }
       }),
     );

@@ -17,28 +17,71 @@ type Step =
   | { kind: "frame"; port: number; src: number; dst: number; tag: number | null }
   | { kind: "wait"; seconds: number }
   | { kind: "state"; port: number; state: PortState }
-  | { kind: "flag"; port: number; flag: "hairpin" | "learning" | "flood" | "mcastFlood" | "bcastFlood" | "isolated"; on: boolean }
+  | {
+      kind: "flag";
+      port: number;
+      flag: "hairpin" | "learning" | "flood" | "mcastFlood" | "bcastFlood" | "isolated";
+      on: boolean;
+    }
   | { kind: "link"; port: number; up: boolean }
   | { kind: "vlan"; port: number; vid: number; add: boolean; pvid: boolean; untagged: boolean };
 
 const port = fc.integer({ min: 0, max: PORTS - 1 });
 // destinations: six stations, broadcast, a group, the bridge, a port
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 12, arbitrary: fc.record({
-    kind: fc.constant("frame" as const), port, src: fc.integer({ min: 1, max: 6 }), dst: fc.integer({ min: 1, max: 10 }),
-    tag: fc.option(fc.constantFrom(0, 1, 2, 3, 4095)),
-  }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("wait" as const), seconds: fc.integer({ min: 1, max: 400 }) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("state" as const), port, state: fc.constantFrom(0, 1, 2, 3, 3, 3, 3, 3, 3, 4) }) },
-  { weight: 4, arbitrary: fc.record({
-    kind: fc.constant("flag" as const), port, on: fc.boolean(),
-    flag: fc.constantFrom("hairpin" as const, "learning" as const, "flood" as const, "mcastFlood" as const, "bcastFlood" as const, "isolated" as const),
-  }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("link" as const), port, up: fc.constantFrom(true, true, true, false) }) },
-  { weight: 2, arbitrary: fc.record({
-    kind: fc.constant("vlan" as const), port, vid: fc.integer({ min: 1, max: 3 }), add: fc.boolean(), pvid: fc.boolean(),
-    untagged: fc.boolean(),
-  }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      kind: fc.constant("frame" as const),
+      port,
+      src: fc.integer({ min: 1, max: 6 }),
+      dst: fc.integer({ min: 1, max: 10 }),
+      tag: fc.option(fc.constantFrom(0, 1, 2, 3, 4095)),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("wait" as const), seconds: fc.integer({ min: 1, max: 400 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("state" as const),
+      port,
+      state: fc.constantFrom(0, 1, 2, 3, 3, 3, 3, 3, 3, 4),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("flag" as const),
+      port,
+      on: fc.boolean(),
+      flag: fc.constantFrom(
+        "hairpin" as const,
+        "learning" as const,
+        "flood" as const,
+        "mcastFlood" as const,
+        "bcastFlood" as const,
+        "isolated" as const,
+      ),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("link" as const), port, up: fc.constantFrom(true, true, true, false) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("vlan" as const),
+      port,
+      vid: fc.integer({ min: 1, max: 3 }),
+      add: fc.boolean(),
+      pvid: fc.boolean(),
+      untagged: fc.boolean(),
+    }),
+  },
 );
 
 interface ModelPort {
@@ -58,8 +101,16 @@ interface ModelPort {
 class Model {
   now = 0;
   readonly ports: ModelPort[] = Array.from({ length: PORTS }, () => ({
-    state: PortState.Forwarding, up: true, hairpin: false, learning: true, flood: true, mcastFlood: true, bcastFlood: true,
-    isolated: false, pvid: 1, members: new Map([[1, true]]),
+    state: PortState.Forwarding,
+    up: true,
+    hairpin: false,
+    learning: true,
+    flood: true,
+    mcastFlood: true,
+    bcastFlood: true,
+    isolated: false,
+    pvid: 1,
+    members: new Map([[1, true]]),
   }));
   stations: { mac: number; vid: number; port: number; seen: number }[] = [];
 
@@ -83,12 +134,14 @@ class Model {
     const hostIn = !this.filtering || vid === 1;
     const own = dst === 9 || dst === 10;
     // the own addresses stand in the VLANs of their devices
-    if (own && (!this.filtering || (dst === 9 ? vid === 1 : this.ports[0]!.members.has(vid)))) return { out: [], up: hostIn };
+    if (own && (!this.filtering || (dst === 9 ? vid === 1 : this.ports[0]!.members.has(vid))))
+      return { out: [], up: hostIn };
     const known = this.stations.find((s) => s.mac === dst && s.vid === vid);
     const out: string[] = [];
     for (let k = PORTS - 1; k >= 0; k--) {
       const to = this.ports[k]!;
-      if (known !== undefined ? known.port !== k : !(dst === 7 ? to.bcastFlood : dst === 8 ? to.mcastFlood : to.flood)) continue;
+      if (known !== undefined ? known.port !== k : !(dst === 7 ? to.bcastFlood : dst === 8 ? to.mcastFlood : to.flood))
+        continue;
       if (k === at && !to.hairpin) continue;
       if (!to.up || to.state !== PortState.Forwarding) continue;
       if (from.isolated && to.isolated) continue;
@@ -102,7 +155,15 @@ class Model {
 }
 
 const macOf = (n: number): string =>
-  n <= 6 ? station(n) : n === 7 ? "ff:ff:ff:ff:ff:ff" : n === 8 ? "01:00:5e:00:00:09" : n === 9 ? OWN : "02:00:00:00:0b:10";
+  n <= 6
+    ? station(n)
+    : n === 7
+      ? "ff:ff:ff:ff:ff:ff"
+      : n === 8
+        ? "01:00:5e:00:00:09"
+        : n === 9
+          ? OWN
+          : "02:00:00:00:0b:10";
 
 for (const filtering of [false, true]) {
   test(`every frame goes where the model says, and none is lost (vlan_filtering ${Number(filtering)})`, () => {
@@ -149,7 +210,9 @@ for (const filtering of [false, true]) {
             const f = s.tag === null ? ether(macOf(s.src), macOf(s.dst)) : tagged(macOf(s.src), macOf(s.dst), s.tag);
             const want = model.frame(s.port, s.src, s.dst, s.tag);
             owner.feed(devs[s.port]!, f);
-            const got = owner.sent.splice(0).map((o) => `${o.dev}/${o.bytes[12] === 0x81 ? ((o.bytes[14]! & 15) << 8) | o.bytes[15]! : "-"}`);
+            const got = owner.sent
+              .splice(0)
+              .map((o) => `${o.dev}/${o.bytes[12] === 0x81 ? ((o.bytes[14]! & 15) << 8) | o.bytes[15]! : "-"}`);
             expect(got).toEqual(want.out);
             expect(owner.delivered.splice(0).length === 1).toBe(want.up);
           }
@@ -171,11 +234,18 @@ function tagged(src: string, dst: string, vid: number): Uint8Array {
 }
 
 test("the table agrees with a Map, through growth, removal and ageing", () => {
-  const key = fc.record({ high: fc.constantFrom(0x0200, 0x7fff), low: fc.integer({ min: -40, max: 40 }), vid: fc.constantFrom(0, 1, 4094) });
+  const key = fc.record({
+    high: fc.constantFrom(0x0200, 0x7fff),
+    low: fc.integer({ min: -40, max: 40 }),
+    vid: fc.constantFrom(0, 1, 4094),
+  });
   const op = fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant("learn" as const), key, port: fc.constantFrom(0, 1) }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("remove" as const), key, port: fc.constant(0) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant("wait" as const), key, port: fc.integer({ min: 1, max: 200 }) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant("wait" as const), key, port: fc.integer({ min: 1, max: 200 }) }),
+    },
   );
   const targets: FdbTarget[] = [{ dev: { name: "a", ifindex: 1 } }, { dev: { name: "b", ifindex: 2 } }];
   fc.assert(

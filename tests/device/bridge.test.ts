@@ -256,7 +256,10 @@ overBuilds("the learning bridge", (core) => {
     const add = (port: string, vid: number, pvid: boolean, untagged: boolean) =>
       t.br.addVlan(t.br.port(port), vid, pvid, untagged);
     // p1, p2: access ports of 10 and 20; p3: trunk of both; p4: default VLAN 1
-    for (const [port, vid] of [["p1", 10], ["p2", 20]] as const) {
+    for (const [port, vid] of [
+      ["p1", 10],
+      ["p2", 20],
+    ] as const) {
       add(port, vid, true, true);
       t.br.deleteVlan(t.br.port(port), 1);
     }
@@ -277,7 +280,10 @@ overBuilds("the learning bridge", (core) => {
     expect(Buffer.from(out[0]!.bytes).toString("hex")).toBe(
       Buffer.concat([plain.slice(0, 12), Buffer.from("8100000a", "hex"), plain.slice(12)]).toString("hex"),
     );
-    const back = t.run(t.p3, out[0]!.bytes.map((b, i) => (i === 11 ? 0x55 : b)));
+    const back = t.run(
+      t.p3,
+      out[0]!.bytes.map((b, i) => (i === 11 ? 0x55 : b)),
+    );
     expect(back.map((s) => s.dev)).toEqual(["p1"]);
     expect(back[0]!.bytes.length).toBe(plain.length);
     expect(back[0]!.bytes.slice(12)).toEqual(plain.slice(12));

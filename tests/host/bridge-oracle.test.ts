@@ -5,7 +5,9 @@ import { expect, test } from "vitest";
 import { overBuilds } from "../support/cores.ts";
 import { TestNode } from "../support/node.ts";
 
-const lines = readFileSync(new URL("../../fixtures/bridge-learning.frames", import.meta.url), "utf8").trim().split("\n");
+const lines = readFileSync(new URL("../../fixtures/bridge-learning.frames", import.meta.url), "utf8")
+  .trim()
+  .split("\n");
 
 overBuilds("a bridge as Linux 6.18 does it", (core) => {
   test("every frame of every port, in the kernel's order", () => {
@@ -23,7 +25,8 @@ overBuilds("a bridge as Linux 6.18 does it", (core) => {
       }
       clock.advance(Math.round(Number(time) * 1e9));
       if (what === "run") node.run([dir, ...rest].join(" "));
-      else if (what === "note") node.ns.originate.raw(1, 0xc0a80701, 0xc0a8070c, Buffer.from("0800f7fe00000001", "hex"), 0);
+      else if (what === "note")
+        node.ns.originate.raw(1, 0xc0a80701, 0xc0a8070c, Buffer.from("0800f7fe00000001", "hex"), 0);
       else if (what !== "br0") node.feed(ports[Number(what!.slice(1)) - 1]!, rest[0]!);
     }
     expect(node.take().map((s) => `${s.dev} ${comparable(s.hex)}`)).toEqual(expected);

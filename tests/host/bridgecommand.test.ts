@@ -48,13 +48,19 @@ test("bridge fdb: entries as Linux 6.18 and iproute2 6.1 list them", () => {
 test("bridge fdb flush: everything of a port or a bridge, or only some kinds", () => {
   const t = setup();
   const lines = () => t.run("bridge fdb").trim().split("\n");
-  t.run("bridge fdb add 02:00:00:00:0a:55 dev p1 master static", "bridge fdb add 02:00:00:00:0a:56 dev p1 master dynamic");
+  t.run(
+    "bridge fdb add 02:00:00:00:0a:55 dev p1 master static",
+    "bridge fdb add 02:00:00:00:0a:56 dev p1 master dynamic",
+  );
   t.run("bridge fdb flush dev bx dynamic");
   expect(lines()).toHaveLength(4);
   t.run("bridge fdb flush dev bx nopermanent");
   expect(lines()).toHaveLength(3);
   t.run("bridge fdb flush dev p1 master");
-  expect(lines()).toEqual(["02:00:00:00:0b:02 dev p2 master bx permanent", "02:00:00:00:0b:00 dev bx master bx permanent"]);
+  expect(lines()).toEqual([
+    "02:00:00:00:0b:02 dev p2 master bx permanent",
+    "02:00:00:00:0b:00 dev bx master bx permanent",
+  ]);
   t.run("bridge fdb flush dev bx");
   expect(t.run("bridge fdb")).toBe("");
 });
@@ -64,13 +70,16 @@ test("what bridge fdb show prints can be loaded again and changes nothing", () =
   t.run("bridge fdb add 02:00:00:00:0a:55 dev p1 master static");
   const before = t.run("bridge fdb");
   for (const line of before.trim().split("\n")) loadFdb(t.node.ns, line);
-  for (const line of ["02:00:00:00:0b:00 dev bx master permanent", "33:33:00:00:00:01 dev p1 self permanent"]) loadFdb(t.node.ns, line);
+  for (const line of ["02:00:00:00:0b:00 dev bx master permanent", "33:33:00:00:00:01 dev p1 self permanent"])
+    loadFdb(t.node.ns, line);
   expect(t.run("bridge fdb")).toBe(before);
 });
 
 test("bridge link: flags in and out", () => {
   const t = setup();
-  t.run("bridge link set dev p1 hairpin on guard on learning off flood off mcast_flood off bcast_flood off isolated on cost 7");
+  t.run(
+    "bridge link set dev p1 hairpin on guard on learning off flood off mcast_flood off bcast_flood off isolated on cost 7",
+  );
   expect(t.run("bridge -d link show dev p1")).toBe(
     "2: p1: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 master bx state forwarding priority 32 cost 7 \n" +
       "    hairpin on guard on root_block off fastleave off learning off flood off mcast_flood off bcast_flood off " +
@@ -86,7 +95,11 @@ test("bridge link: flags in and out", () => {
 
 test("bridge vlan: members, PVID and untagged set", () => {
   const t = setup();
-  t.run("ip link set bx type bridge vlan_filtering 1", "bridge vlan add vid 10-12 dev p1", "bridge vlan add vid 20 dev p1 pvid untagged");
+  t.run(
+    "ip link set bx type bridge vlan_filtering 1",
+    "bridge vlan add vid 10-12 dev p1",
+    "bridge vlan add vid 20 dev p1 pvid untagged",
+  );
   t.run("bridge vlan del vid 11 dev p1", "bridge vlan add vid 10 dev bx self");
   expect(t.run("bridge vlan show")).toBe(
     [
@@ -120,9 +133,17 @@ test("vlan_default_pvid moves ports that still have the old one", () => {
 
 test("bridge options", () => {
   const t = setup();
-  t.run("ip link set bx type bridge ageing_time 100 group_fwd_mask 0x4000 fdb_max_learned 9 no_linklocal_learn 1 vlan_protocol 802.1ad");
+  t.run(
+    "ip link set bx type bridge ageing_time 100 group_fwd_mask 0x4000 fdb_max_learned 9 no_linklocal_learn 1 vlan_protocol 802.1ad",
+  );
   const b = t.bridge;
-  expect([b.ageing, b.groupFwdMask, b.fdb.maxLearned, b.noLinklocalLearn, b.vlanProtocol]).toEqual([100, 0x4000, 9, true, 0x88a8]);
+  expect([b.ageing, b.groupFwdMask, b.fdb.maxLearned, b.noLinklocalLearn, b.vlanProtocol]).toEqual([
+    100,
+    0x4000,
+    9,
+    true,
+    0x88a8,
+  ]);
   t.run("ip link set bx type bridge stp_state 0 mcast_snooping 1 forward_delay 1500 priority 32768");
 });
 
@@ -136,7 +157,10 @@ test("ip link: ports join and leave, addresses change, learned entries are flush
   t.run("ip link set eth0 address 02:00:00:00:0b:99", "ip link set bx address 02:00:00:00:0b:98");
   expect(t.run("bridge fdb show dev eth0")).toBe("02:00:00:00:0b:99 dev eth0 master bx permanent\n");
   expect(t.run("bridge fdb show dev bx")).toBe("02:00:00:00:0b:98 dev bx master bx permanent\n");
-  t.run("bridge fdb add 02:00:00:00:0a:56 dev p1 master dynamic", "bridge fdb add 02:00:00:00:0a:57 dev p1 master static");
+  t.run(
+    "bridge fdb add 02:00:00:00:0a:56 dev p1 master dynamic",
+    "bridge fdb add 02:00:00:00:0a:57 dev p1 master static",
+  );
   t.run("ip link set bx type bridge fdb_flush");
   expect(t.run("bridge fdb show dev p1")).not.toContain("0a:56");
   expect(t.run("bridge fdb show dev p1")).toContain("0a:57");
@@ -160,7 +184,11 @@ test("wrong words are named with their place", () => {
     ["bridge fdb add 02:00:00:00:0a:55 dev p1 master static", 16, "bridge fdb: 02:00:00:00:0a:55 exists already"],
     ["bridge fdb add 00:00:00:00:00:00 dev p1 master", 16, "bridge fdb: the zero address is no station's"],
     ["bridge fdb add 02:00:00:00:0a dev p1 master", 16, "'02:00:00:00:0a' is no MAC address"],
-    ["bridge fdb add 02:00:00:00:0a:96 dev bx self static", 16, "bridge fdb: an entry of the bridge bx itself can only be permanent"],
+    [
+      "bridge fdb add 02:00:00:00:0a:96 dev bx self static",
+      16,
+      "bridge fdb: an entry of the bridge bx itself can only be permanent",
+    ],
     ["bridge fdb add 02:00:00:00:0a:99 dev p1 master vlan 5", 16, "bridge fdb: p1 is not in VLAN 5"],
     ["bridge fdb add 02:00:00:00:0a:99 dev p1 master vlan 4095", 53, "VLAN '4095'"],
     ["bridge fdb del 02:00:00:00:0a:98 dev p1 master", 16, "bridge fdb: no entry for 02:00:00:00:0a:98 on p1"],

@@ -56,7 +56,10 @@ overBuilds("br_netfilter", (core) => {
     t.watch();
     expect(t.feed(t.p1, ether(A, B, 0x0800, t.packet())).map((o) => o.dev)).toEqual(["p3", "p2"]);
     expect(t.seen).toEqual([
-      "PREROUTING br0 - p1 -", "FORWARD br0 br0 p1 p3", "POSTROUTING - br0 p1 p3", "FORWARD br0 br0 p1 p2",
+      "PREROUTING br0 - p1 -",
+      "FORWARD br0 br0 p1 p3",
+      "POSTROUTING - br0 p1 p3",
+      "FORWARD br0 br0 p1 p2",
       "POSTROUTING - br0 p1 p2",
     ]);
   });
@@ -137,7 +140,10 @@ overBuilds("br_netfilter", (core) => {
 
   test("DNAT without forwarding ends at the host, as on Linux", () => {
     const t = setup();
-    t.node.run("sysctl -w net.ipv4.ip_forward=0", "iptables -t nat -A PREROUTING -p udp --dport 2000 -j DNAT --to-destination 10.0.0.13");
+    t.node.run(
+      "sysctl -w net.ipv4.ip_forward=0",
+      "iptables -t nat -A PREROUTING -p udp --dport 2000 -j DNAT --to-destination 10.0.0.13",
+    );
     expect(t.feed(t.p1, ether(A, B, 0x0800, ipv4("10.0.0.11", "10.0.0.12", 17, udp(1000, 2000, "hello"))))).toEqual([]);
     expect(t.node.ns.byName.get("br0")!.rxPackets).toBe(1);
     expect(t.node.settle()).toBe(0);
@@ -157,7 +163,11 @@ overBuilds("br_netfilter", (core) => {
     const t = setup();
     t.node.run("iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP");
     const datagram = udp(1000, 2000, new Uint8Array(92).fill(7));
-    const cuts = [[0, 24], [24, 72], [72, 100]] as const;
+    const cuts = [
+      [0, 24],
+      [24, 72],
+      [72, 100],
+    ] as const;
     const pieces = cuts.map(([a, b]) => {
       const more = b < datagram.length ? 0x2000 : 0;
       return ether(A, B, 0x0800, ipv4("10.0.0.11", "10.0.0.12", 17, datagram.subarray(a, b), more | (a / 8)));
@@ -168,7 +178,14 @@ overBuilds("br_netfilter", (core) => {
     t.node.run("bridge fdb flush dev br0 dynamic");
     const flooded = pieces.flatMap((piece) => t.feed(t.p1, piece));
     // 48 bytes are the largest: 48 + 48 + 4 for the copy, the last port's are as they came
-    expect(flooded.map((o) => `${o.dev} ${o.hex.length / 2 - 34}`)).toEqual(["p3 48", "p3 48", "p3 4", "p2 24", "p2 48", "p2 28"]);
+    expect(flooded.map((o) => `${o.dev} ${o.hex.length / 2 - 34}`)).toEqual([
+      "p3 48",
+      "p3 48",
+      "p3 4",
+      "p2 24",
+      "p2 48",
+      "p2 28",
+    ]);
     expect(t.node.settle()).toBe(0);
   });
 

@@ -58,9 +58,15 @@ async function replay(core: Core, dir: string, node: string, c: Case): Promise<M
     if (dev.kind !== "veth") continue;
     const foreign = (f: Uint8Array): boolean => !tcpPorts(f).some((p) => own.has(p));
     const e = (expected.get(dev.name) ?? []).filter(foreign);
-    const g = device.sent.filter((s) => s.iface === dev.name).map((s) => s.bytes).filter(foreign);
+    const g = device.sent
+      .filter((s) => s.iface === dev.name)
+      .map((s) => s.bytes)
+      .filter(foreign);
     const r = compareFrames(e, g, local);
-    const detail = [...r.missing.map((i) => `missing ${summary(e[i]!)}`), ...r.extra.map((i) => `extra ${summary(g[i]!)}`)];
+    const detail = [
+      ...r.missing.map((i) => `missing ${summary(e[i]!)}`),
+      ...r.extra.map((i) => `extra ${summary(g[i]!)}`),
+    ];
     results.set(dev.name, [r, detail]);
   }
   return results;

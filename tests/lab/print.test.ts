@@ -9,7 +9,9 @@ import type { LabFile } from "../../src/lab/schema.ts";
 import { coreOf } from "../support/cores.ts";
 
 const oracle = join(import.meta.dirname, "../../fixtures/oracle");
-const labs = readdirSync(oracle, { withFileTypes: true }).filter((d) => d.isDirectory()).map((d) => d.name);
+const labs = readdirSync(oracle, { withFileTypes: true })
+  .filter((d) => d.isDirectory())
+  .map((d) => d.name);
 
 /** Everything that a host's tables say. */
 function tables(text: LabText): unknown {
@@ -31,8 +33,12 @@ const interfaces = fc.dictionary(
     fc.constant(null),
     fc.record(
       {
-        mac: text, mtu: fc.integer({ min: 68, max: 65535 }), addresses: fc.array(text), up: fc.boolean(),
-        kind: fc.constantFrom("veth", "bridge"), ports: fc.array(word),
+        mac: text,
+        mtu: fc.integer({ min: 68, max: 65535 }),
+        addresses: fc.array(text),
+        up: fc.boolean(),
+        kind: fc.constantFrom("veth", "bridge"),
+        ports: fc.array(word),
         bridge: fc.dictionary(word, fc.oneof(fc.boolean(), fc.integer(), text)),
         port: fc.dictionary(word, fc.oneof(fc.boolean(), fc.integer(), text)),
       },
@@ -45,13 +51,22 @@ const lab: fc.Arbitrary<LabFile> = fc.record(
     nodes: fc.dictionary(
       word,
       fc.record(
-        { interfaces, routes: fc.array(text), sysctl: fc.dictionary(word, fc.oneof(fc.integer(), text)), iptables: text, listen: fc.array(text) },
+        {
+          interfaces,
+          routes: fc.array(text),
+          sysctl: fc.dictionary(word, fc.oneof(fc.integer(), text)),
+          iptables: text,
+          listen: fc.array(text),
+        },
         { requiredKeys: [] },
       ),
     ),
     links: fc.array(fc.record({ endpoints: fc.tuple(text, text).map((t) => [...t]) })),
     timeline: fc.array(
-      fc.record({ at: fc.oneof(text, fc.integer()), node: text, run: fc.array(text) }, { requiredKeys: ["at", "node"] }),
+      fc.record(
+        { at: fc.oneof(text, fc.integer()), node: text, run: fc.array(text) },
+        { requiredKeys: ["at", "node"] },
+      ),
     ),
   },
   { requiredKeys: ["nodes"] },

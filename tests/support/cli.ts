@@ -22,7 +22,10 @@ export function wirepath(words: string[], input: string | Uint8Array = "", cwd =
 
 /** It could not run: status 2, one line on stderr that says why, no stack trace. */
 export function expectRefusal(r: Run, what: RegExp | string): void {
-  expect({ status: r.status, stderr: r.stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/^wirepath: [^\n]+\n$/) });
+  expect({ status: r.status, stderr: r.stderr }).toEqual({
+    status: 2,
+    stderr: expect.stringMatching(/^wirepath: [^\n]+\n$/),
+  });
   expect(r.stderr).toMatch(what);
   expect(r.stderr).not.toMatch(/\n\s+at /);
 }

@@ -28,7 +28,8 @@ export function ipv4(src: string, dst: string, proto: number, payload: Uint8Arra
   const ends = addresses(src, dst);
   header.writeUInt16BE(checksum(header, ends), 10);
   const body = Buffer.from(payload);
-  if (proto === 6) body.writeUInt16BE(checksum(ends, Buffer.from([0, 6, body.length >> 8, body.length & 255]), body), 16);
+  if (proto === 6)
+    body.writeUInt16BE(checksum(ends, Buffer.from([0, 6, body.length >> 8, body.length & 255]), body), 16);
   return Buffer.concat([header, ends, body]);
 }
 

@@ -45,7 +45,10 @@ export function attributes(p: Path, asBytes = 4): number[] {
 /** PEER_INDEX_TABLE; peers take turns in having IPv4 and IPv6 addresses, and 2 and 4 byte AS numbers. */
 export function peerIndexTable(peers: number, view = ""): number[] {
   const list = Array.from({ length: peers }, (_, i) => [
-    i & 3, ...be(0x0a000000 + i, 4), ...be(0, (i & 1) === 0 ? 4 : 16), ...be(64500 + i, (i & 2) === 0 ? 2 : 4),
+    i & 3,
+    ...be(0x0a000000 + i, 4),
+    ...be(0, (i & 1) === 0 ? 4 : 16),
+    ...be(64500 + i, (i & 2) === 0 ? 2 : 4),
   ]);
   const name = [...view].map((c) => c.charCodeAt(0));
   return record(13, 1, [...be(0x0a0a0a0a, 4), ...be(name.length, 2), ...name, ...be(peers, 2), ...list.flat()]);
@@ -57,9 +60,21 @@ export function rib(prefix: string, paths: readonly Path[], sequence = 0, addPat
   const octets = be(parseIpv4(address!)!, 4).slice(0, Math.ceil(Number(length) / 8));
   const entries = paths.flatMap((p) => {
     const a = attributes(p);
-    return [...be(p.peer ?? 0, 2), ...be(1_600_000_000, 4), ...(addPath ? be(p.pathId ?? 0, 4) : []), ...be(a.length, 2), ...a];
+    return [
+      ...be(p.peer ?? 0, 2),
+      ...be(1_600_000_000, 4),
+      ...(addPath ? be(p.pathId ?? 0, 4) : []),
+      ...be(a.length, 2),
+      ...a,
+    ];
   });
-  return record(13, addPath ? 8 : 2, [...be(sequence, 4), Number(length), ...octets, ...be(paths.length, 2), ...entries]);
+  return record(13, addPath ? 8 : 2, [
+    ...be(sequence, 4),
+    Number(length),
+    ...octets,
+    ...be(paths.length, 2),
+    ...entries,
+  ]);
 }
 
 /** TABLE_DUMP with IPv4 addresses: one path. */
@@ -67,7 +82,15 @@ export function tableDump(prefix: string, p: Path, sequence = 0): number[] {
   const [address, length] = prefix.split("/");
   const a = attributes(p, 2);
   return record(12, 1, [
-    ...be(0, 2), ...be(sequence, 2), ...be(parseIpv4(address!)!, 4), Number(length), 1, ...be(1_600_000_000, 4),
-    ...be(0x0a000001, 4), ...be(64500, 2), ...be(a.length, 2), ...a,
+    ...be(0, 2),
+    ...be(sequence, 2),
+    ...be(parseIpv4(address!)!, 4),
+    Number(length),
+    1,
+    ...be(1_600_000_000, 4),
+    ...be(0x0a000001, 4),
+    ...be(64500, 2),
+    ...be(a.length, 2),
+    ...a,
   ]);
 }

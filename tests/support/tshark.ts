@@ -7,14 +7,21 @@ export type Decoded = Record<string, unknown>;
 
 /** Nothing reassembled, every checksum verified, numbers absolute, no names resolved, each frame for itself. */
 export const STATELESS = [
-  "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE", "ip.check_checksum:TRUE",
-  "tcp.desegment_tcp_streams:FALSE", "ip.defragment:FALSE", "tcp.analyze_sequence_numbers:FALSE",
+  "tcp.check_checksum:TRUE",
+  "udp.check_checksum:TRUE",
+  "ip.check_checksum:TRUE",
+  "tcp.desegment_tcp_streams:FALSE",
+  "ip.defragment:FALSE",
+  "tcp.analyze_sequence_numbers:FALSE",
   "tcp.relative_sequence_numbers:FALSE",
 ];
 
 /** tshark's defaults, but for verified checksums and absolute numbers: streams are reassembled. */
 export const STREAMS = [
-  "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE", "ip.check_checksum:TRUE", "tcp.relative_sequence_numbers:FALSE",
+  "tcp.check_checksum:TRUE",
+  "udp.check_checksum:TRUE",
+  "ip.check_checksum:TRUE",
+  "tcp.relative_sequence_numbers:FALSE",
 ];
 
 /** The version of the tshark on this machine; null when there is none. */
@@ -37,7 +44,9 @@ const escapes: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"',
 function unescapeText(s: string): string {
   return s
     .replace(/\\x([0-9a-f]{1,2})/g, (_, h: string) => String.fromCharCode(parseInt(h, 16)))
-    .replace(/&(#\w+|\w+);/g, (_, e: string) => (e[0] === "#" ? String.fromCodePoint(Number(`0${e.slice(1)}`)) : escapes[e]!));
+    .replace(/&(#\w+|\w+);/g, (_, e: string) =>
+      e[0] === "#" ? String.fromCodePoint(Number(`0${e.slice(1)}`)) : escapes[e]!,
+    );
 }
 
 /** The tree of one `<packet>` element. */
@@ -71,20 +80,33 @@ const fields: Record<string, Map<string, Kind>> = {
     ...kinds("text", "arp", "src.hw_mac src.proto_ipv4 dst.hw_mac dst.proto_ipv4"),
   ]),
   ip: new Map([
-    ...kinds("number", "ip", "version hdr_len dsfield len id flags.rb flags.df flags.mf frag_offset ttl proto checksum checksum.status"),
-    ...kinds("text", "ip", "src dst"), ...kinds("numbers", "ip", "opt.type"),
+    ...kinds(
+      "number",
+      "ip",
+      "version hdr_len dsfield len id flags.rb flags.df flags.mf frag_offset ttl proto checksum checksum.status",
+    ),
+    ...kinds("text", "ip", "src dst"),
+    ...kinds("numbers", "ip", "opt.type"),
   ]),
-  icmp: new Map([...kinds("number", "icmp", "type code checksum checksum.status ident seq mtu"), ...kinds("text", "icmp", "redir_gw")]),
+  icmp: new Map([
+    ...kinds("number", "icmp", "type code checksum checksum.status ident seq mtu"),
+    ...kinds("text", "icmp", "redir_gw"),
+  ]),
   udp: new Map(kinds("number", "udp", "srcport dstport length checksum checksum.status")),
   tcp: new Map([
-    ...kinds("number", "tcp", "srcport dstport len seq_raw ack_raw hdr_len flags window_size_value checksum checksum.status urgent_pointer"),
+    ...kinds(
+      "number",
+      "tcp",
+      "srcport dstport len seq_raw ack_raw hdr_len flags window_size_value checksum checksum.status urgent_pointer",
+    ),
     ...kinds("hex", "tcp", "options"),
     ...kinds("number", "tcp", "options.mss_val options.wscale.shift options.timestamp.tsval options.timestamp.tsecr"),
     ...kinds("numbers", "tcp", "options.sack_le options.sack_re"),
   ]),
   http: new Map([
     ...kinds("text", "http", "request.method request.uri request.version response.version response.phrase"),
-    ...kinds("number", "http", "response.code"), ...kinds("lines", "http", "request.line response.line"),
+    ...kinds("number", "http", "response.code"),
+    ...kinds("lines", "http", "request.line response.line"),
   ]),
   dns: new Map([
     ...kinds("number", "dns", "id flags count.queries count.answers count.auth_rr count.add_rr"),
@@ -109,19 +131,30 @@ function text(item: Item): string {
   if (!/\\x[0-9a-f]/.test(item.show) || item.value.length === 0) return unescapeText(item.show);
   const raw = Buffer.from(item.value, "hex");
   const [prefix] = item.name.split(".", 1);
-  return prefix === "http" ? Array.from(raw, (c) => (c < 0x80 ? String.fromCharCode(c) : "\ufffd")).join("") : raw.toString("utf8");
+  return prefix === "http"
+    ? Array.from(raw, (c) => (c < 0x80 ? String.fromCharCode(c) : "\ufffd")).join("")
+    : raw.toString("utf8");
 }
 
 function put(out: Decoded, name: string, kind: Kind, item: Item): void {
-  const v = kind === "hex" ? item.value : kind === "number" || kind === "numbers" || kind === "some" ? number(item.show) : text(item);
+  const v =
+    kind === "hex"
+      ? item.value
+      : kind === "number" || kind === "numbers" || kind === "some"
+        ? number(item.show)
+        : text(item);
   if (kind === "numbers" || kind === "texts" || kind === "lines") ((out[name] ??= []) as unknown[]).push(v);
   else if (!(name in out)) out[name] = v;
   else if (kind === "some") out[name] = [...(Array.isArray(out[name]) ? (out[name] as unknown[]) : [out[name]]), v];
 }
 
 const next: Record<string, string[]> = {
-  frame: ["eth", "vlan", "ip", "arp"], eth: ["vlan", "arp", "ip"], vlan: ["vlan", "arp", "ip"], ip: ["icmp", "udp", "tcp"],
-  udp: ["dns"], tcp: ["http", "dns"],
+  frame: ["eth", "vlan", "ip", "arp"],
+  eth: ["vlan", "arp", "ip"],
+  vlan: ["vlan", "arp", "ip"],
+  ip: ["icmp", "udp", "tcp"],
+  udp: ["dns"],
+  tcp: ["http", "dns"],
 };
 /** Link headers without keys of their own. */
 const silent = new Set(["raw", "sll", "null", "loop"]);
@@ -135,7 +168,8 @@ function decoded(packet: Item): Decoded {
     if (p.name === "geninfo" || p.name === "fake-field-wrapper" || p.name.startsWith("_ws.")) continue;
     if (p.name === "frame") {
       for (const f of p.items) {
-        if (f.name === "frame.number" || f.name === "frame.len" || f.name === "frame.cap_len") out[f.name] = Number(f.show);
+        if (f.name === "frame.number" || f.name === "frame.len" || f.name === "frame.cap_len")
+          out[f.name] = Number(f.show);
       }
       continue;
     }
@@ -154,8 +188,14 @@ function decoded(packet: Item): Decoded {
 }
 
 /** Runs tshark over a capture and calls `each` with what it shows of every frame. */
-export async function tsharkFrames(file: string, prefs: readonly string[], each: (frame: Decoded) => void): Promise<void> {
-  const child = spawn("tshark", ["-n", ...prefs.flatMap((p) => ["-o", p]), "-r", file, "-T", "pdml"], { stdio: ["ignore", "pipe", "pipe"] });
+export async function tsharkFrames(
+  file: string,
+  prefs: readonly string[],
+  each: (frame: Decoded) => void,
+): Promise<void> {
+  const child = spawn("tshark", ["-n", ...prefs.flatMap((p) => ["-o", p]), "-r", file, "-T", "pdml"], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let rest = "";
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (s: string) => (said += s));

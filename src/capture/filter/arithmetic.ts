@@ -8,28 +8,55 @@ import type { Arithmetic } from "./syntax.ts";
 
 const MEMWORDS = 16;
 const operators: Record<string, number> = {
-  "+": Op.Add, "-": Op.Sub, "*": Op.Mul, "/": Op.Div, "%": Op.Mod, "&": Op.And, "|": Op.Or, "^": Op.Xor,
-  "<<": Op.Lsh, ">>": Op.Rsh,
+  "+": Op.Add,
+  "-": Op.Sub,
+  "*": Op.Mul,
+  "/": Op.Div,
+  "%": Op.Mod,
+  "&": Op.And,
+  "|": Op.Or,
+  "^": Op.Xor,
+  "<<": Op.Lsh,
+  ">>": Op.Rsh,
 };
 /** Protocols of a header directly behind IPv4's, whose accessors skip its options and refuse later fragments. */
 const overIpv4: ReadonlySet<string> = new Set(["sctp", "tcp", "udp", "icmp", "igmp", "igrp", "pim", "vrrp", "carp"]);
 const network: ReadonlySet<string> = new Set([
-  "atalk", "decnet", "lat", "sca", "mopdl", "moprc", "arp", "rarp", "ip", "ip6",
+  "atalk",
+  "decnet",
+  "lat",
+  "sca",
+  "mopdl",
+  "moprc",
+  "arp",
+  "rarp",
+  "ip",
+  "ip6",
 ]);
 
 /** What `a op b` is; unsigned 32 bits, as the machine computes. Null: division by zero. */
 export function compute(op: number, a: number, b: number): number | null {
   switch (op) {
-    case Op.Add: return (a + b) >>> 0;
-    case Op.Sub: return (a - b) >>> 0;
-    case Op.Mul: return Math.imul(a, b) >>> 0;
-    case Op.Div: return b === 0 ? null : Math.floor(a / b);
-    case Op.Mod: return b === 0 ? null : a % b;
-    case Op.And: return (a & b) >>> 0;
-    case Op.Or: return (a | b) >>> 0;
-    case Op.Xor: return (a ^ b) >>> 0;
-    case Op.Lsh: return b > 31 ? 0 : (a << b) >>> 0;
-    default: return b > 31 ? 0 : a >>> b;
+    case Op.Add:
+      return (a + b) >>> 0;
+    case Op.Sub:
+      return (a - b) >>> 0;
+    case Op.Mul:
+      return Math.imul(a, b) >>> 0;
+    case Op.Div:
+      return b === 0 ? null : Math.floor(a / b);
+    case Op.Mod:
+      return b === 0 ? null : a % b;
+    case Op.And:
+      return (a & b) >>> 0;
+    case Op.Or:
+      return (a | b) >>> 0;
+    case Op.Xor:
+      return (a ^ b) >>> 0;
+    case Op.Lsh:
+      return b > 31 ? 0 : (a << b) >>> 0;
+    default:
+      return b > 31 ? 0 : a >>> b;
   }
 }
 
@@ -55,9 +82,8 @@ export class Arithmetics {
     const a = this.value(left);
     const b = this.value(right);
     const jump = op === "=" || op === "!=" ? Op.Jeq : op === ">" || op === "<=" ? Op.Jgt : Op.Jge;
-    const plain = b.constant !== null
-      ? test(a.statements, jump, b.constant)
-      : test(this.both(a, b, left.at), jump | X, 0);
+    const plain =
+      b.constant !== null ? test(a.statements, jump, b.constant) : test(this.both(a, b, left.at), jump | X, 0);
     const relation = op === "!=" || op === "<=" || op === "<" ? not(plain) : plain;
     const guards = [a.guard, b.guard].filter((g) => g !== null);
     return and(...guards, relation);
@@ -122,7 +148,8 @@ export class Arithmetics {
     const { guard } = a;
     if (b.constant !== null) {
       if (b.constant === 0 && (op === Op.Div || op === Op.Mod)) throw new FilterError(e.at, "division by zero");
-      if (b.constant > 31 && (op === Op.Lsh || op === Op.Rsh)) throw new FilterError(e.at, "shift by more than 31 bits");
+      if (b.constant > 31 && (op === Op.Lsh || op === Op.Rsh))
+        throw new FilterError(e.at, "shift by more than 31 bits");
       a.statements.push({ code: op, k: b.constant });
       return { statements: a.statements, constant: null, guard };
     }
@@ -147,7 +174,10 @@ export class Arithmetics {
       }
       const { statements } = index;
       statements.push(
-        header, { code: Op.Add | X, k: 0 }, { code: Op.Tax, k: 0 }, { code: Op.LdIndW | size, k: links.payload },
+        header,
+        { code: Op.Add | X, k: 0 },
+        { code: Op.Tax, k: 0 },
+        { code: Op.LdIndW | size, k: links.payload },
       );
       return { statements, constant: null, guard };
     }
@@ -158,7 +188,8 @@ export class Arithmetics {
       base += 40;
       own = and(links.protocol("ip6", e.at), links.byteIs(links.payload + 6, 58));
     } else if (network.has(e.protocol)) own = links.protocol(e.protocol, e.at);
-    else throw new FilterError(e.at, `'${e.protocol}[...]' cannot be read, expected ether, ip, ip6, tcp, udp, icmp ...`);
+    else
+      throw new FilterError(e.at, `'${e.protocol}[...]' cannot be read, expected ether, ip, ip6, tcp, udp, icmp ...`);
     const guard = index.guard === null ? own : own === null ? index.guard : and(index.guard, own);
     index.statements.push({ code: Op.Tax, k: 0 }, { code: Op.LdIndW | size, k: base });
     return { statements: index.statements, constant: null, guard };

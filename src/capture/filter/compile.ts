@@ -21,8 +21,16 @@ export interface FilterOptions {
   readonly optimize?: boolean;
 }
 
-const transports: ReadonlyMap<string, number> = new Map([["tcp", 6], ["udp", 17], ["sctp", 132]]);
-const isoProtocols: ReadonlyMap<string, number> = new Map([["clnp", 0x81], ["esis", 0x82], ["isis", 0x83]]);
+const transports: ReadonlyMap<string, number> = new Map([
+  ["tcp", 6],
+  ["udp", 17],
+  ["sctp", 132],
+]);
+const isoProtocols: ReadonlyMap<string, number> = new Map([
+  ["clnp", 0x81],
+  ["esis", 0x82],
+  ["isis", 0x83],
+]);
 const SRC = { ipv4: 12, ipv6: 8, arp: 14, mac: 6 };
 const DST = { ipv4: 16, ipv6: 24, arp: 24, mac: 0 };
 
@@ -30,7 +38,10 @@ class Compiler {
   private readonly links: Links;
   private readonly arithmetics: Arithmetics;
 
-  constructor(linkType: number, private readonly options: FilterOptions) {
+  constructor(
+    linkType: number,
+    private readonly options: FilterOptions,
+  ) {
     this.links = new Links(linkType);
     this.arithmetics = new Arithmetics(this.links);
   }
@@ -54,25 +65,38 @@ class Compiler {
 
   private primitive(e: Expression): Condition {
     switch (e.kind) {
-      case "not": return not(this.condition(e.of));
-      case "protocol": return this.links.protocol(e.name, e.at);
-      case "relation": return this.arithmetics.relation(e.op, e.left, e.right);
-      case "cast": return this.cast(e.at, e.protocol, e.multicast);
-      case "special": return this.special(e.at, e.name, e.value);
-      case "id": return this.id(e.qualifiers, e.id);
-      default: return this.condition(e);
+      case "not":
+        return not(this.condition(e.of));
+      case "protocol":
+        return this.links.protocol(e.name, e.at);
+      case "relation":
+        return this.arithmetics.relation(e.op, e.left, e.right);
+      case "cast":
+        return this.cast(e.at, e.protocol, e.multicast);
+      case "special":
+        return this.special(e.at, e.name, e.value);
+      case "id":
+        return this.id(e.qualifiers, e.id);
+      default:
+        return this.condition(e);
     }
   }
 
   private special(at: number, name: string, value: number | null): Condition {
     const { links } = this;
     switch (name) {
-      case "vlan": return links.vlan(value, at);
-      case "mpls": return links.mpls(value, at);
-      case "pppoes": return links.pppoes(value, at);
-      case "pppoed": return links.linkType(0x8863, at);
-      case "less": return not(test([{ code: Op.LdLen, k: 0 }], Op.Jgt, value!));
-      case "greater": return test([{ code: Op.LdLen, k: 0 }], Op.Jge, value!);
+      case "vlan":
+        return links.vlan(value, at);
+      case "mpls":
+        return links.mpls(value, at);
+      case "pppoes":
+        return links.pppoes(value, at);
+      case "pppoed":
+        return links.linkType(0x8863, at);
+      case "less":
+        return not(test([{ code: Op.LdLen, k: 0 }], Op.Jgt, value!));
+      case "greater":
+        return test([{ code: Op.LdLen, k: 0 }], Op.Jge, value!);
       case "ifindex":
         if (!links.isSll2) throw new FilterError(at, "'ifindex' needs Linux cooked v2");
         return test([{ code: Op.LdW, k: 4 }], Op.Jeq, value!);
@@ -115,19 +139,27 @@ class Compiler {
     if (q.kind === "gateway") throw new FilterError(id.at, "'gateway' needs names, and names are not resolved");
     if (q.protocol === "decnet") throw new FilterError(id.at, "DECnet addresses are not supported");
     switch (id.kind) {
-      case "mac": return this.mac(q, id);
-      case "ipv4": return this.network4(q, id);
-      case "ipv6": return this.network6(q, id);
-      case "number": return this.number(q, id.at, id.value);
-      default: return this.name(q, id.at, id.text);
+      case "mac":
+        return this.mac(q, id);
+      case "ipv4":
+        return this.network4(q, id);
+      case "ipv6":
+        return this.network6(q, id);
+      case "number":
+        return this.number(q, id.at, id.value);
+      default:
+        return this.name(q, id.at, id.text);
     }
   }
 
   private number(q: Qualifiers, at: number, value: number): Condition {
     switch (q.kind) {
-      case "port": return this.port(q, at, value, this.transport(q, at));
-      case "portrange": return this.portrange(q, at, value, value, this.transport(q, at));
-      case "proto": return this.proto(q, at, value);
+      case "port":
+        return this.port(q, at, value, this.transport(q, at));
+      case "portrange":
+        return this.portrange(q, at, value, value, this.transport(q, at));
+      case "proto":
+        return this.proto(q, at, value);
       case "net": {
         // `net 10`: the highest byte that is not zero comes first
         let v = value;
@@ -195,10 +227,14 @@ class Compiler {
   /** What both ends are tested for, by the direction asked for. */
   private ends(q: Qualifiers, src: () => Condition, dst: () => Condition): Condition {
     switch (q.direction) {
-      case "src": return src();
-      case "dst": return dst();
-      case "and": return and(src(), dst());
-      default: return or(src(), dst());
+      case "src":
+        return src();
+      case "dst":
+        return dst();
+      case "and":
+        return and(src(), dst());
+      default:
+        return or(src(), dst());
     }
   }
 
@@ -215,18 +251,37 @@ class Compiler {
 
   /** IPv6 first, then IPv4 without later fragments. */
   private ports(
-    q: Qualifiers, at: number, protocol: number | null, compare: (load: { code: number; k: number }[]) => Condition,
+    q: Qualifiers,
+    at: number,
+    protocol: number | null,
+    compare: (load: { code: number; k: number }[]) => Condition,
   ): Condition {
     const { links } = this;
     const p = links.payload;
     const protocols = protocol === null ? [132, 6, 17] : [protocol];
-    const over6 = (n: number): Condition => and(
-      links.byteIs(p + 6, n),
-      this.ends(q, () => compare([{ code: Op.LdH, k: p + 40 }]), () => compare([{ code: Op.LdH, k: p + 42 }])),
-    );
+    const over6 = (n: number): Condition =>
+      and(
+        links.byteIs(p + 6, n),
+        this.ends(
+          q,
+          () => compare([{ code: Op.LdH, k: p + 40 }]),
+          () => compare([{ code: Op.LdH, k: p + 42 }]),
+        ),
+      );
     const over4 = (n: number): Condition => {
-      const load = (k: number): Condition => compare([{ code: Op.LdxMsh, k: p }, { code: Op.LdIndH, k }]);
-      return and(and(links.byteIs(p + 9, n), links.firstFragment()), this.ends(q, () => load(p), () => load(p + 2)));
+      const load = (k: number): Condition =>
+        compare([
+          { code: Op.LdxMsh, k: p },
+          { code: Op.LdIndH, k },
+        ]);
+      return and(
+        and(links.byteIs(p + 9, n), links.firstFragment()),
+        this.ends(
+          q,
+          () => load(p),
+          () => load(p + 2),
+        ),
+      );
     };
     return or(
       and(links.linkType(0x86dd, at), or(...protocols.map(over6))),
@@ -237,12 +292,18 @@ class Compiler {
   private proto(q: Qualifiers, at: number, n: number): Condition {
     const { links } = this;
     switch (q.protocol) {
-      case null: return links.ipProtocol(n, at);
-      case "ip": return links.ipv4Protocol(n, at);
-      case "ip6": return links.ipv6Protocol(n, at);
-      case "ether": return links.linkType(n, at);
-      case "iso": return links.isoProtocol(n, at);
-      default: throw new FilterError(at, `'${q.protocol} proto', expected ip, ip6, ether or iso`);
+      case null:
+        return links.ipProtocol(n, at);
+      case "ip":
+        return links.ipv4Protocol(n, at);
+      case "ip6":
+        return links.ipv6Protocol(n, at);
+      case "ether":
+        return links.linkType(n, at);
+      case "iso":
+        return links.isoProtocol(n, at);
+      default:
+        throw new FilterError(at, `'${q.protocol} proto', expected ip, ip6, ether or iso`);
     }
   }
 
@@ -252,7 +313,11 @@ class Compiler {
     }
     if (!this.links.hasMac) throw new FilterError(id.at, "MAC addresses need Ethernet");
     const bytes = mac(id.text);
-    return this.ends(q, () => this.links.macAt(SRC.mac, bytes), () => this.links.macAt(DST.mac, bytes));
+    return this.ends(
+      q,
+      () => this.links.macAt(SRC.mac, bytes),
+      () => this.links.macAt(DST.mac, bytes),
+    );
   }
 
   private notAnAddressOf(q: Qualifiers, id: Id & { kind: "ipv4" | "ipv6" }): void {
@@ -283,20 +348,26 @@ class Compiler {
   /** IPv4, and where no protocol is asked for ARP and RARP too. */
   private host4(q: Qualifiers, at: number, value: number, mask: number): Condition {
     const { links } = this;
-    const over = (type: number, src: number, dst: number): Condition => this.ends(
-      q,
-      () => and(links.linkType(type, at), links.ipv4At(src, value, mask)),
-      () => and(links.linkType(type, at), links.ipv4At(dst, value, mask)),
-    );
+    const over = (type: number, src: number, dst: number): Condition =>
+      this.ends(
+        q,
+        () => and(links.linkType(type, at), links.ipv4At(src, value, mask)),
+        () => and(links.linkType(type, at), links.ipv4At(dst, value, mask)),
+      );
     const ip = (): Condition => over(0x0800, SRC.ipv4, DST.ipv4);
     const arp = (): Condition => over(0x0806, SRC.arp, DST.arp);
     const rarp = (): Condition => over(0x8035, SRC.arp, DST.arp);
     switch (q.protocol) {
-      case null: return links.hasLabels ? ip() : or(ip(), arp(), rarp());
-      case "ip": return ip();
-      case "arp": return arp();
-      case "rarp": return rarp();
-      default: throw new FilterError(at, `'${q.protocol}' before an IPv4 address, expected ip, arp or rarp`);
+      case null:
+        return links.hasLabels ? ip() : or(ip(), arp(), rarp());
+      case "ip":
+        return ip();
+      case "arp":
+        return arp();
+      case "rarp":
+        return rarp();
+      default:
+        throw new FilterError(at, `'${q.protocol}' before an IPv4 address, expected ip, arp or rarp`);
     }
   }
 

@@ -20,19 +20,31 @@ export interface Token {
 const words = (text: string): string[] => text.split(" ");
 
 /** Spellings of keywords that mean another keyword. */
-const aliases: ReadonlyMap<string, string> = new Map(Object.entries({
-  link: "ether", ppp: "ether", slip: "ether", fddi: "ether", tr: "ether", wlan: "ether", length: "len",
-  "es-is": "esis", "is-is": "isis", not: "!",
-}));
+const aliases: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    link: "ether",
+    ppp: "ether",
+    slip: "ether",
+    fddi: "ether",
+    tr: "ether",
+    wlan: "ether",
+    length: "len",
+    "es-is": "esis",
+    "is-is": "isis",
+    not: "!",
+  }),
+);
 
-const keywords: ReadonlySet<string> = new Set(words(
-  "dst src ether arp rarp ip sctp tcp udp icmp igmp igrp pim vrrp carp radio ip6 icmp6 ah esp atalk aarp decnet lat sca " +
-  "moprc mopdl iso esis isis l1 l2 iih lsp snp csnp psnp clnp stp ipx netbeui host net mask port portrange proto " +
-  "protochain gateway type subtype direction dir address1 addr1 address2 addr2 address3 addr3 address4 addr4 ra ta " +
-  "less greater byte broadcast multicast and or len inbound outbound ifindex vlan mpls pppoed pppoes geneve lane llc " +
-  "metac bcc oam oamf4 oamf4ec oamf4sc sc ilmic vpi vci connectmsg metaconnect on ifname rset ruleset rnr rulenum srnr " +
-  "subrulenum reason action fisu lssu lsu msu hfisu hlssu hmsu sio opc dpc sls hsio hopc hdpc hsls",
-));
+const keywords: ReadonlySet<string> = new Set(
+  words(
+    "dst src ether arp rarp ip sctp tcp udp icmp igmp igrp pim vrrp carp radio ip6 icmp6 ah esp atalk aarp decnet lat sca " +
+      "moprc mopdl iso esis isis l1 l2 iih lsp snp csnp psnp clnp stp ipx netbeui host net mask port portrange proto " +
+      "protochain gateway type subtype direction dir address1 addr1 address2 addr2 address3 addr3 address4 addr4 ra ta " +
+      "less greater byte broadcast multicast and or len inbound outbound ifindex vlan mpls pppoed pppoes geneve lane llc " +
+      "metac bcc oam oamf4 oamf4ec oamf4sc sc ilmic vpi vci connectmsg metaconnect on ifname rset ruleset rnr rulenum srnr " +
+      "subrulenum reason action fisu lssu lsu msu hfisu hlssu hmsu sio opc dpc sls hsio hopc hdpc hsls",
+  ),
+);
 
 const NAME = /[A-Za-z0-9](?:[-_.A-Za-z0-9]*[.A-Za-z0-9])?/y;
 const QUOTED = /\\[^ !()\n\t]+/y;
@@ -42,8 +54,11 @@ const QUAD = new RegExp(`${n}(?:\\.${n}){1,3}`, "y");
 const b = "[0-9A-Fa-f]{1,2}";
 const BOGUS_MAC = new RegExp(`${b}:+(?:${b}:+)+`, "y");
 const MACS = [
-  `${b}(?::${b}){5}`, `${b}(?:-${b}){5}`, `${b}(?:\\.${b}){5}`,
-  "[0-9A-Fa-f]{4}(?:\\.[0-9A-Fa-f]{4}){2}", "[0-9A-Fa-f]{12}",
+  `${b}(?::${b}){5}`,
+  `${b}(?:-${b}){5}`,
+  `${b}(?:\\.${b}){5}`,
+  "[0-9A-Fa-f]{4}(?:\\.[0-9A-Fa-f]{4}){2}",
+  "[0-9A-Fa-f]{12}",
 ].map((r) => new RegExp(r, "y"));
 const OPERATOR = />=|<=|!=|==|<<|>>|&&|\|\||[-+*/%:[\]!<>()&|^=]/y;
 

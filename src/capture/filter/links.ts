@@ -28,14 +28,37 @@ const ISIS = 0x83;
 
 /** PPP's protocol numbers (IANA) for Ethernet types and access points. */
 const pppTypes: ReadonlyMap<number, number> = new Map([
-  [IPV4, 0x21], [IPV6, 0x57], [0x6003, 0x27], [ATALK, 0x29], [0x0600, 0x25], [ISO, 0x23], [STP, 0x31], [IPX, 0x2b],
+  [IPV4, 0x21],
+  [IPV6, 0x57],
+  [0x6003, 0x27],
+  [ATALK, 0x29],
+  [0x0600, 0x25],
+  [ISO, 0x23],
+  [STP, 0x31],
+  [IPX, 0x2b],
 ]);
 
-const overIp: ReadonlyMap<string, readonly [number, "ip" | "ip6" | "both"]> = new Map(Object.entries({
-  sctp: [132, "both"], tcp: [6, "both"], udp: [17, "both"], icmp: [1, "ip"], igmp: [2, "ip"], igrp: [9, "ip"],
-  pim: [103, "both"], vrrp: [112, "ip"], carp: [112, "ip"], icmp6: [58, "ip6"], ah: [51, "both"], esp: [50, "both"],
-} as const));
-const overIso: ReadonlyMap<string, number> = new Map([["esis", ESIS], ["isis", ISIS], ["clnp", CLNP]]);
+const overIp: ReadonlyMap<string, readonly [number, "ip" | "ip6" | "both"]> = new Map(
+  Object.entries({
+    sctp: [132, "both"],
+    tcp: [6, "both"],
+    udp: [17, "both"],
+    icmp: [1, "ip"],
+    igmp: [2, "ip"],
+    igrp: [9, "ip"],
+    pim: [103, "both"],
+    vrrp: [112, "ip"],
+    carp: [112, "ip"],
+    icmp6: [58, "ip6"],
+    ah: [51, "both"],
+    esp: [50, "both"],
+  } as const),
+);
+const overIso: ReadonlyMap<string, number> = new Map([
+  ["esis", ESIS],
+  ["isis", ISIS],
+  ["clnp", CLNP],
+]);
 
 /** Offsets at one point of the expression. `vlan`, `mpls` and `pppoes` move them for what follows. */
 export class Links {
@@ -49,11 +72,19 @@ export class Links {
 
   constructor(linkType: number) {
     switch (linkType) {
-      case LinkType.Ethernet: [this.link, this.type, this.body] = ["ethernet", 12, 14]; break;
+      case LinkType.Ethernet:
+        [this.link, this.type, this.body] = ["ethernet", 12, 14];
+        break;
       case LinkType.Raw:
-      case LinkType.RawDlt: [this.link, this.type, this.body] = ["raw", 0, 0]; break;
-      case LinkType.Sll: [this.link, this.type, this.body] = ["sll", 14, 16]; break;
-      case LinkType.Sll2: [this.link, this.type, this.body] = ["sll2", 0, 20]; break;
+      case LinkType.RawDlt:
+        [this.link, this.type, this.body] = ["raw", 0, 0];
+        break;
+      case LinkType.Sll:
+        [this.link, this.type, this.body] = ["sll", 14, 16];
+        break;
+      case LinkType.Sll2:
+        [this.link, this.type, this.body] = ["sll2", 0, 20];
+        break;
       default:
         throw new Error(
           `filter: link type ${linkType} is not supported, expected 1 (Ethernet), 101 (raw IP), 113 or 276 (Linux cooked)`,
@@ -111,7 +142,7 @@ export class Links {
     switch (type) {
       case ISO:
       case NETBEUI:
-        return and(llc, this.halfIs(this.body, type << 8 | type));
+        return and(llc, this.halfIs(this.body, (type << 8) | type));
       case 0x06:
         return and(llc, this.halfIs(this.body, 0x0606));
       case IPX: {
@@ -136,8 +167,8 @@ export class Links {
   /** A SNAP header (IEEE 802) with this organisation and type. */
   private snap(oui: number, type: number): Condition {
     return and(
-      this.wordIs(this.body + 4, ((oui & 0xffff) << 16 | type) >>> 0),
-      this.wordIs(this.body, (0xaaaa0300 | oui >>> 16) >>> 0),
+      this.wordIs(this.body + 4, (((oui & 0xffff) << 16) | type) >>> 0),
+      this.wordIs(this.body, (0xaaaa0300 | (oui >>> 16)) >>> 0),
     );
   }
 
@@ -161,7 +192,8 @@ export class Links {
     const osi = overIso.get(name);
     if (osi !== undefined) return this.isoProtocol(osi, at);
     const type = etherProtocols.get(name);
-    if (name === "ether") throw new FilterError(at, "'ether' alone, expected 'ether host', 'ether proto' or 'ether[...]'");
+    if (name === "ether")
+      throw new FilterError(at, "'ether' alone, expected 'ether host', 'ether proto' or 'ether[...]'");
     if (type === undefined) throw new FilterError(at, `'${name}' is not supported`);
     return this.linkType(type, at);
   }

@@ -79,7 +79,7 @@ function thread(blocks: readonly Block[], pass: Pass): boolean {
     const { live } = pass.get(to)!;
     const a = pass.get(from)!.exit;
     const b = pass.get(over)!.exit;
-    for (let i = 0; i < ATOMS; i++) if ((live >> i & 1) !== 0 && (a[i] !== b[i] || a[i] === 0)) return false;
+    for (let i = 0; i < ATOMS; i++) if (((live >> i) & 1) !== 0 && (a[i] !== b[i] || a[i] === 0)) return false;
     return true;
   };
   for (const side of waysOf(blocks).sides) {

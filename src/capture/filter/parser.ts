@@ -12,26 +12,78 @@ import { type Token, tokenize } from "./lexer.ts";
 const MAX_DEPTH = 200;
 const MAX_LENGTH = 65536;
 
-const protocols: ReadonlySet<string> = new Set((
-  "ether ip arp rarp sctp tcp udp icmp igmp igrp pim vrrp carp atalk aarp decnet lat sca mopdl moprc ip6 icmp6 ah esp iso " +
-  "esis isis l1 l2 iih lsp snp psnp csnp clnp stp ipx netbeui radio").split(" "));
+const protocols: ReadonlySet<string> = new Set(
+  (
+    "ether ip arp rarp sctp tcp udp icmp igmp igrp pim vrrp carp atalk aarp decnet lat sca mopdl moprc ip6 icmp6 ah esp iso " +
+    "esis isis l1 l2 iih lsp snp psnp csnp clnp stp ipx netbeui radio"
+  ).split(" "),
+);
 const kinds: ReadonlySet<string> = new Set(["host", "net", "port", "portrange"]);
 const relations: ReadonlySet<string> = new Set([">", ">=", "=", "<=", "<", "!="]);
 /** How tight an operator binds. `%` and `^` have no rank of their own: what follows them binds first. */
 const ranks: ReadonlyMap<string, number> = new Map([
-  ["|", 1], ["&", 2], ["<<", 3], [">>", 3], ["+", 4], ["-", 4], ["*", 5], ["/", 5], ["%", 0], ["^", 0],
+  ["|", 1],
+  ["&", 2],
+  ["<<", 3],
+  [">>", 3],
+  ["+", 4],
+  ["-", 4],
+  ["*", 5],
+  ["/", 5],
+  ["%", 0],
+  ["^", 0],
 ]);
 const NEGATE = 9;
 
-const unsupported: ReadonlyMap<string, string> = new Map(Object.entries({
-  geneve: "Geneve decapsulation", llc: "LLC types", byte: "'byte'", type: "802.11", subtype: "802.11", dir: "802.11",
-  direction: "802.11", lane: "ATM", metac: "ATM", bcc: "ATM", oam: "ATM", oamf4: "ATM", oamf4ec: "ATM", oamf4sc: "ATM",
-  sc: "ATM", ilmic: "ATM", vpi: "ATM", vci: "ATM", connectmsg: "ATM", metaconnect: "ATM", on: "pf's log",
-  ifname: "pf's log", rset: "pf's log", ruleset: "pf's log", rnr: "pf's log", rulenum: "pf's log", srnr: "pf's log",
-  subrulenum: "pf's log", reason: "pf's log", action: "pf's log", fisu: "SS7", lssu: "SS7", lsu: "SS7", msu: "SS7",
-  hfisu: "SS7", hlssu: "SS7", hmsu: "SS7", sio: "SS7", opc: "SS7", dpc: "SS7", sls: "SS7", hsio: "SS7", hopc: "SS7",
-  hdpc: "SS7", hsls: "SS7",
-}));
+const unsupported: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    geneve: "Geneve decapsulation",
+    llc: "LLC types",
+    byte: "'byte'",
+    type: "802.11",
+    subtype: "802.11",
+    dir: "802.11",
+    direction: "802.11",
+    lane: "ATM",
+    metac: "ATM",
+    bcc: "ATM",
+    oam: "ATM",
+    oamf4: "ATM",
+    oamf4ec: "ATM",
+    oamf4sc: "ATM",
+    sc: "ATM",
+    ilmic: "ATM",
+    vpi: "ATM",
+    vci: "ATM",
+    connectmsg: "ATM",
+    metaconnect: "ATM",
+    on: "pf's log",
+    ifname: "pf's log",
+    rset: "pf's log",
+    ruleset: "pf's log",
+    rnr: "pf's log",
+    rulenum: "pf's log",
+    srnr: "pf's log",
+    subrulenum: "pf's log",
+    reason: "pf's log",
+    action: "pf's log",
+    fisu: "SS7",
+    lssu: "SS7",
+    lsu: "SS7",
+    msu: "SS7",
+    hfisu: "SS7",
+    hlssu: "SS7",
+    hmsu: "SS7",
+    sio: "SS7",
+    opc: "SS7",
+    dpc: "SS7",
+    sls: "SS7",
+    hsio: "SS7",
+    hopc: "SS7",
+    hdpc: "SS7",
+    hsls: "SS7",
+  }),
+);
 
 /** Qualifiers that an id may inherit; null after what has none. */
 type Inherited = Qualifiers | null;
@@ -54,7 +106,8 @@ const ID: Wanted = { id: true, term: false };
 const ARITHMETIC: Wanted = { id: false, term: false };
 
 function describe(w: Wanted): string {
-  if (w.term) return w.id ? "a primitive or an id" : "a primitive (such as 'host 10.0.0.1', 'tcp port 80', 'ip[8] < 5')";
+  if (w.term)
+    return w.id ? "a primitive or an id" : "a primitive (such as 'host 10.0.0.1', 'tcp port 80', 'ip[8] < 5')";
   return w.id ? "an address, a number or a name" : "a number, 'len' or PROTO[OFFSET]";
 }
 
@@ -137,7 +190,9 @@ class Parser {
       const kind = this.take().text as "and" | "or";
       const right = this.boolean(left.inherited, wanted);
       left = {
-        type: "boolean", id: first.id, inherited: right.inherited,
+        type: "boolean",
+        id: first.id,
+        inherited: right.inherited,
         expression: { kind, left: left.expression, right: right.expression },
       };
     }
@@ -165,7 +220,9 @@ class Parser {
     this.take();
     const right = this.arithmetic();
     return {
-      type: "boolean", id: false, inherited: null,
+      type: "boolean",
+      id: false,
+      inherited: null,
       expression: { kind: "relation", at: t.at, op: t.text, left, right },
     };
   }
@@ -279,11 +336,17 @@ class Parser {
   private term(): Found {
     const t = this.peek();
     const special = (value: number | null): Found => ({
-      type: "boolean", id: false, inherited: null, expression: { kind: "special", at: t.at, name: t.text, value },
+      type: "boolean",
+      id: false,
+      inherited: null,
+      expression: { kind: "special", at: t.at, name: t.text, value },
     });
     if (t.kind !== "keyword") {
       if (t.kind === "id" || t.kind === "mac" || t.kind === "ipv4" || t.kind === "ipv6") {
-        throw new FilterError(t.at, `'${t.text}' without a qualifier, expected 'host', 'net', 'port' ... in front of it`);
+        throw new FilterError(
+          t.at,
+          `'${t.text}' without a qualifier, expected 'host', 'net', 'port' ... in front of it`,
+        );
       }
       return this.fail(describe(TERM));
     }
@@ -331,7 +394,9 @@ class Parser {
         case "multicast":
           this.take();
           return {
-            type: "boolean", id: false, inherited: null,
+            type: "boolean",
+            id: false,
+            inherited: null,
             expression: { kind: "cast", at: t.at, protocol, multicast: after.text === "multicast" },
           };
         case "proto":
@@ -351,7 +416,12 @@ class Parser {
     const kind = this.peek().kind === "keyword" && kinds.has(this.peek().text) ? (this.take().text as Kind) : null;
     if (direction === null && kind === null) {
       if (protocol === null) return this.fail(describe(TERM));
-      return { type: "boolean", id: false, inherited: null, expression: { kind: "protocol", at: t.at, name: protocol } };
+      return {
+        type: "boolean",
+        id: false,
+        inherited: null,
+        expression: { kind: "protocol", at: t.at, name: protocol },
+      };
     }
     return { ...this.boolean({ protocol, direction, kind }, ID), id: false };
   }

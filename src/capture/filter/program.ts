@@ -14,13 +14,41 @@ export type Program = readonly Instruction[];
 
 /** Instruction codes that filters use: class | size or operation | mode or source. */
 export const Op = {
-  LdW: 0x20, LdH: 0x28, LdB: 0x30, LdIndW: 0x40, LdIndH: 0x48, LdIndB: 0x50,
-  LdImm: 0x00, LdMem: 0x60, LdLen: 0x80,
-  LdxImm: 0x01, LdxMem: 0x61, LdxLen: 0x81, LdxMsh: 0xb1,
-  St: 0x02, Stx: 0x03,
-  Add: 0x04, Sub: 0x14, Mul: 0x24, Div: 0x34, Or: 0x44, And: 0x54, Lsh: 0x64, Rsh: 0x74, Neg: 0x84, Mod: 0x94, Xor: 0xa4,
-  Ja: 0x05, Jeq: 0x15, Jgt: 0x25, Jge: 0x35, Jset: 0x45,
-  Ret: 0x06, RetA: 0x16, Tax: 0x07, Txa: 0x87,
+  LdW: 0x20,
+  LdH: 0x28,
+  LdB: 0x30,
+  LdIndW: 0x40,
+  LdIndH: 0x48,
+  LdIndB: 0x50,
+  LdImm: 0x00,
+  LdMem: 0x60,
+  LdLen: 0x80,
+  LdxImm: 0x01,
+  LdxMem: 0x61,
+  LdxLen: 0x81,
+  LdxMsh: 0xb1,
+  St: 0x02,
+  Stx: 0x03,
+  Add: 0x04,
+  Sub: 0x14,
+  Mul: 0x24,
+  Div: 0x34,
+  Or: 0x44,
+  And: 0x54,
+  Lsh: 0x64,
+  Rsh: 0x74,
+  Neg: 0x84,
+  Mod: 0x94,
+  Xor: 0xa4,
+  Ja: 0x05,
+  Jeq: 0x15,
+  Jgt: 0x25,
+  Jge: 0x35,
+  Jset: 0x45,
+  Ret: 0x06,
+  RetA: 0x16,
+  Tax: 0x07,
+  Txa: 0x87,
 } as const;
 
 /** The bit that takes the second operand from X instead of `k`. */
@@ -46,22 +74,33 @@ function words(i: Instruction, at: number): [string, string] {
     case 0: {
       const name = sizes[code & 0x18] ?? "ld?";
       switch (code & 0xe0) {
-        case 0x00: return ["ld", hex(k)];
-        case 0x20: return [name, k === PACKET_TYPE ? "[type]" : `[${k >>> 0}]`];
-        case 0x40: return [name, `[x + ${k | 0}]`];
-        case 0x60: return ["ld", `M[${k}]`];
-        default: return ["ld", "#pktlen"];
+        case 0x00:
+          return ["ld", hex(k)];
+        case 0x20:
+          return [name, k === PACKET_TYPE ? "[type]" : `[${k >>> 0}]`];
+        case 0x40:
+          return [name, `[x + ${k | 0}]`];
+        case 0x60:
+          return ["ld", `M[${k}]`];
+        default:
+          return ["ld", "#pktlen"];
       }
     }
     case 1:
       switch (code & 0xe0) {
-        case 0x00: return ["ldx", hex(k)];
-        case 0x60: return ["ldx", `M[${k}]`];
-        case 0x80: return ["ldx", "#pktlen"];
-        default: return ["ldxb", `4*([${k}]&0xf)`];
+        case 0x00:
+          return ["ldx", hex(k)];
+        case 0x60:
+          return ["ldx", `M[${k}]`];
+        case 0x80:
+          return ["ldx", "#pktlen"];
+        default:
+          return ["ldxb", `4*([${k}]&0xf)`];
       }
-    case 2: return ["st", `M[${k}]`];
-    case 3: return ["stx", `M[${k}]`];
+    case 2:
+      return ["st", `M[${k}]`];
+    case 3:
+      return ["stx", `M[${k}]`];
     case 4: {
       const name = arithmetic[code >> 4] ?? "alu?";
       if (code === Op.Neg) return [name, ""];
@@ -71,8 +110,10 @@ function words(i: Instruction, at: number): [string, string] {
     case 5:
       if (code === Op.Ja) return ["ja", String(at + 1 + k)];
       return [jumps[(code >> 4) & 7] ?? "jump?", (code & X) !== 0 ? "x" : hex(k)];
-    case 6: return ["ret", code === Op.RetA ? "" : `#${k >>> 0}`];
-    default: return [code === Op.Tax ? "tax" : "txa", ""];
+    case 6:
+      return ["ret", code === Op.RetA ? "" : `#${k >>> 0}`];
+    default:
+      return [code === Op.Tax ? "tax" : "txa", ""];
   }
 }
 
@@ -88,9 +129,10 @@ export function formatProgram(program: Program, style: "assembly" | "decimal" = 
   program.forEach((i, at) => {
     const [name, operand] = words(i, at);
     const line = `(${String(at).padStart(3, "0")}) ${name.padEnd(8)} ${operand}`;
-    text += (i.code & 7) === 5 && i.code !== Op.Ja
-      ? `${line.padEnd(31)} jt ${at + 1 + i.jt}\tjf ${at + 1 + i.jf}\n`
-      : `${line}\n`;
+    text +=
+      (i.code & 7) === 5 && i.code !== Op.Ja
+        ? `${line.padEnd(31)} jt ${at + 1 + i.jt}\tjf ${at + 1 + i.jf}\n`
+        : `${line}\n`;
   });
   return text;
 }
@@ -142,7 +184,11 @@ export function unloadFilter(filter: LoadedFilter): void {
  * `outgoing` is the frame's direction, which only filters compiled with `direction` look at.
  */
 export function matches(
-  filter: LoadedFilter, address: number, capLen: number, wireLen: number, outgoing = false,
+  filter: LoadedFilter,
+  address: number,
+  capLen: number,
+  wireLen: number,
+  outgoing = false,
 ): boolean {
   return filter.core.x.bpfRun(filter.address, address, capLen, wireLen, outgoing ? OUTGOING : 0) !== 0;
 }

@@ -56,23 +56,33 @@ export type Pass = Map<Block, Facts>;
 function written(s: Statement): number | null {
   switch (s.code & 7) {
     case 0:
-    case 4: return A;
-    case 1: return XREG;
+    case 4:
+      return A;
+    case 1:
+      return XREG;
     case 2:
-    case 3: return slot(s.k);
-    default: return s.code === Op.Tax ? XREG : A;
+    case 3:
+      return slot(s.k);
+    default:
+      return s.code === Op.Tax ? XREG : A;
   }
 }
 
 /** Bits of the atoms that a statement reads. */
 function reads(s: Statement): number {
   switch (s.code & 7) {
-    case 0: return (s.code & 0xe0) === 0x40 ? 1 << XREG : s.code === Op.LdMem ? 1 << slot(s.k) : 0;
-    case 1: return s.code === Op.LdxMem ? 1 << slot(s.k) : 0;
-    case 2: return 1 << A;
-    case 3: return 1 << XREG;
-    case 4: return s.code !== Op.Neg && (s.code & X) !== 0 ? 1 << A | 1 << XREG : 1 << A;
-    default: return s.code === Op.Tax ? 1 << A : 1 << XREG;
+    case 0:
+      return (s.code & 0xe0) === 0x40 ? 1 << XREG : s.code === Op.LdMem ? 1 << slot(s.k) : 0;
+    case 1:
+      return s.code === Op.LdxMem ? 1 << slot(s.k) : 0;
+    case 2:
+      return 1 << A;
+    case 3:
+      return 1 << XREG;
+    case 4:
+      return s.code !== Op.Neg && (s.code & X) !== 0 ? (1 << A) | (1 << XREG) : 1 << A;
+    default:
+      return s.code === Op.Tax ? 1 << A : 1 << XREG;
   }
 }
 
@@ -100,7 +110,7 @@ function runBlock(b: Block, state: number[], values: Values, alter: boolean): bo
           // so far out there is no packet byte: an indexed load keeps it from meaning Linux's ancillary data
           if (alter && x !== null && at < 0xfffff000) {
             // an index that is known: a load from there
-            s.code = s.code & 0x18 | 0x20;
+            s.code = (s.code & 0x18) | 0x20;
             s.k = at;
             changed = true;
             n = values.of(`${s.code} ${s.k}`);
@@ -113,8 +123,12 @@ function runBlock(b: Block, state: number[], values: Values, alter: boolean): bo
         // the packet's length is one value in both registers
         else n = s.code === Op.LdxLen ? values.of(`${Op.LdLen} 0`) : values.of(`${s.code} ${s.k}`);
         break;
-      case 2: n = read(A); break;
-      case 3: n = read(XREG); break;
+      case 2:
+        n = read(A);
+        break;
+      case 3:
+        n = read(XREG);
+        break;
       case 4: {
         const op = s.code & ~X;
         if (s.code === Op.Neg) {
@@ -125,7 +139,7 @@ function runBlock(b: Block, state: number[], values: Values, alter: boolean): bo
             const x = values.known(read(XREG));
             if (alter && x === 0 && (op === Op.Div || op === Op.Mod)) throw new FilterError(0, "division by zero");
             // the machine's checker refuses constant shifts above 31; behind X they give 0
-            if (alter && x !== null && (x <= 31 || op !== Op.Lsh && op !== Op.Rsh)) {
+            if (alter && x !== null && (x <= 31 || (op !== Op.Lsh && op !== Op.Rsh))) {
               s.code = op;
               s.k = x;
               changed = true;
@@ -174,7 +188,7 @@ function operation(op: number, a: number, right: number, values: Values): number
     }
     // what leaves A as it is, and what leaves nothing of it
     if (y === 0 && op !== Op.Mul && op !== Op.And && op !== Op.Div && op !== Op.Mod) return a;
-    if (y === 1 && (op === Op.Mul || op === Op.Div) || y === 0xffffffff && op === Op.And) return a;
+    if ((y === 1 && (op === Op.Mul || op === Op.Div)) || (y === 0xffffffff && op === Op.And)) return a;
     if (y === 0 && (op === Op.Mul || op === Op.And)) return values.constant(0);
   }
   if (x === 0 && y === null) {
@@ -210,7 +224,10 @@ function foldJump(b: Block, read: (atom: number) => number, values: Values): boo
 export function number(blocks: readonly Block[], pass: Pass, alter: boolean): boolean {
   const values = new Values();
   const entry = new Map<Block, number[]>();
-  entry.set(blocks[0]!, Array.from({ length: ATOMS }, () => 0));
+  entry.set(
+    blocks[0]!,
+    Array.from({ length: ATOMS }, () => 0),
+  );
   let changed = false;
   for (const b of blocks) {
     // a constant jump before may have left it without a way to it
@@ -238,7 +255,7 @@ export function dropUnread(blocks: readonly Block[], pass: Pass): boolean {
   for (const b of blocks.toReversed()) {
     if (b.yes === null || b.no === null) continue;
     let live = pass.get(b.yes)!.live | pass.get(b.no)!.live;
-    live |= 1 << A | ((b.jump & X) !== 0 ? 1 << XREG : 0);
+    live |= (1 << A) | ((b.jump & X) !== 0 ? 1 << XREG : 0);
     const kept: Statement[] = [];
     for (const s of b.statements.toReversed()) {
       const bit = 1 << written(s)!;
@@ -246,7 +263,7 @@ export function dropUnread(blocks: readonly Block[], pass: Pass): boolean {
         changed = true;
         continue;
       }
-      live = live & ~bit | reads(s);
+      live = (live & ~bit) | reads(s);
       kept.push(s);
     }
     b.statements = kept.toReversed();
@@ -261,7 +278,7 @@ export function useJset(blocks: readonly Block[], pass: Pass): boolean {
   for (const b of blocks) {
     if (b.yes === null || b.no === null || b.jump !== Op.Jeq || b.k !== 0) continue;
     const last = b.statements.at(-1);
-    if (last?.code !== Op.And || ((pass.get(b.yes)!.live | pass.get(b.no)!.live) >> A & 1) !== 0) continue;
+    if (last?.code !== Op.And || (((pass.get(b.yes)!.live | pass.get(b.no)!.live) >> A) & 1) !== 0) continue;
     b.statements.pop();
     b.jump = Op.Jset;
     b.k = last.k;

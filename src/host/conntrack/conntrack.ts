@@ -103,7 +103,8 @@ export class Conntrack {
     const { table } = this;
     if (this.paused) {
       // windows went on without us (nf_ct_tcp_fixup)
-      for (let e = world.x.ctNextEntry(table, 0); e !== 0; e = world.x.ctNextEntry(table, e)) world.x.ctForgetWindows(e);
+      for (let e = world.x.ctNextEntry(table, 0); e !== 0; e = world.x.ctNextEntry(table, e))
+        world.x.ctForgetWindows(e);
     }
     for (const hook of [Hook.Prerouting, Hook.Output]) {
       hooks.register(hook, priority.conntrackDefrag, "defrag", this.gather);

@@ -8,7 +8,13 @@ import type { Interface } from "../../link/interface.ts";
 import type { ConntrackHost } from "./host.ts";
 
 /** Who reassembles (enum ip_defrag_users): each has queues of its own. */
-export const DefragUser = { local: 0, callRouterAlert: 1, conntrackIn: 2, conntrackOut: 3, conntrackBridge: 4 } as const;
+export const DefragUser = {
+  local: 0,
+  callRouterAlert: 1,
+  conntrackIn: 2,
+  conntrackOut: 3,
+  conntrackBridge: 4,
+} as const;
 
 const WHOLE = 0;
 const HELD = 1;

@@ -5,12 +5,27 @@ import { formatIpv4 } from "../../core/address.ts";
 import type { Core } from "../../core/core.ts";
 
 export const protocolNames: Readonly<Record<number, string>> = {
-  1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 132: "sctp", 136: "udplite",
+  1: "icmp",
+  6: "tcp",
+  17: "udp",
+  33: "dccp",
+  47: "gre",
+  132: "sctp",
+  136: "udplite",
 };
 
 /** By `TcpState`. */
 export const tcpStateNames = [
-  "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2",
+  "NONE",
+  "SYN_SENT",
+  "SYN_RECV",
+  "ESTABLISHED",
+  "FIN_WAIT",
+  "CLOSE_WAIT",
+  "LAST_ACK",
+  "TIME_WAIT",
+  "CLOSE",
+  "SYN_SENT2",
 ] as const;
 
 const HZ = 250;

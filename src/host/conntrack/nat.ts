@@ -79,7 +79,8 @@ export class Nat {
     if (i < 0) return;
     list.splice(i, 1);
     if (--this.registered > 0) return;
-    for (const h of [Hook.Prerouting, Hook.Output, Hook.Input, Hook.Postrouting]) this.host.hooks.unregister(h, this.run);
+    for (const h of [Hook.Prerouting, Hook.Output, Hook.Input, Hook.Postrouting])
+      this.host.hooks.unregister(h, this.run);
   }
 
   /** nf_nat_inet_fn */
@@ -129,7 +130,15 @@ export class Nat {
    * already or cannot be; Accept also without a connection.
    */
   setup(frame: Frame, manip: "src" | "dst", range: NatRange): Verdict {
-    return this.bind(frame, manip === "src" ? Manip.Src : Manip.Dst, range, range.flags, range.minAddr, range.maxAddr, 0);
+    return this.bind(
+      frame,
+      manip === "src" ? Manip.Src : Manip.Dst,
+      range,
+      range.flags,
+      range.minAddr,
+      range.maxAddr,
+      0,
+    );
   }
 
   /** MASQUERADE: the source becomes the address that the device leaves with (nf_nat_masquerade_ipv4). */
@@ -169,12 +178,31 @@ export class Nat {
     return this.bind(frame, dst ? Manip.Dst : Manip.Src, range, range.flags | RangeFlag.MapIps, address, address, 0);
   }
 
-  private bind(frame: Frame, manip: Manip, range: NatRange, flags: number, min: number, max: number, masq: number): Verdict {
+  private bind(
+    frame: Frame,
+    manip: Manip,
+    range: NatRange,
+    flags: number,
+    min: number,
+    max: number,
+    masq: number,
+  ): Verdict {
     const { x } = this.host.world;
     const wanted = manip === Manip.Src && this.choices.size > 0 ? this.wantedFor(frame) : nothing;
     const good = x.natSetup(
-      this.conntrack.table, frame, manip, flags, min, max, range.minPort, range.maxPort, range.basePort, masq,
-      wanted.address, wanted.port, this.conntrack.jiffies,
+      this.conntrack.table,
+      frame,
+      manip,
+      flags,
+      min,
+      max,
+      range.minPort,
+      range.maxPort,
+      range.basePort,
+      masq,
+      wanted.address,
+      wanted.port,
+      this.conntrack.jiffies,
     );
     return good ? Verdict.Accept : this.refuse();
   }
@@ -183,10 +211,12 @@ export class Nat {
 
   /** Says what NAT chooses for a connection where it may choose; several for one connection are used in turn. */
   addChoice(c: NatChoice): void {
-    const proto = c.proto === "icmp" ? 1 : Number(Object.keys(protocolNames).find((k) => protocolNames[Number(k)] === c.proto));
+    const proto =
+      c.proto === "icmp" ? 1 : Number(Object.keys(protocolNames).find((k) => protocolNames[Number(k)] === c.proto));
     const [src, dst, to] = [parseIpv4(c.src), parseIpv4(c.dst), parseIpv4(c.new_src)];
     if (Number.isNaN(proto)) throw new Error(`nat_choices: unknown protocol '${c.proto}'`);
-    if (src === null || dst === null || to === null) throw new Error("nat_choices: src, dst and new_src are IPv4 addresses");
+    if (src === null || dst === null || to === null)
+      throw new Error("nat_choices: src, dst and new_src are IPv4 addresses");
     const key = `${proto} ${src} ${dst} ${c.sport_or_id} ${proto === 1 ? 0 : c.dport}`;
     const list = this.choices.get(key);
     if (list === undefined) this.choices.set(key, [{ address: to, port: c.new_sport_or_id }]);
@@ -218,6 +248,11 @@ export class Nat {
     const { x } = this.host.world;
     const now = `${formatIpv4(x.ipv4Src(ip) >>> 0)} > ${formatIpv4(x.ipv4Dst(ip) >>> 0)}`;
     const what = hook === Hook.Postrouting || hook === Hook.Input ? "snat" : "dnat";
-    this.host.trace("rewrite", dev, frame, `${what}: ${now} (${formatTuple(core, entry, 0)} / ${formatTuple(core, entry, 1)})`);
+    this.host.trace(
+      "rewrite",
+      dev,
+      frame,
+      `${what}: ${now} (${formatTuple(core, entry, 0)} / ${formatTuple(core, entry, 1)})`,
+    );
   }
 }

@@ -37,7 +37,13 @@ export function run(fib: Fib, text: string): void {
 }
 
 const modes: Record<string, InsertMode> = {
-  add: "add", a: "add", replace: "replace", append: "append", prepend: "prepend", change: "change", chg: "change",
+  add: "add",
+  a: "add",
+  replace: "replace",
+  append: "append",
+  prepend: "prepend",
+  change: "change",
+  chg: "change",
 };
 
 function route(fib: Fib, words: Words, verb: string): void {
@@ -86,7 +92,8 @@ function rule(fib: Fib, words: Words, verb: string): void {
   if (verb === "del" || verb === "delete" || verb === "d") return fib.deleteRule(parseRule(words, true));
   if (verb !== "flush") throw words.fail(`'${verb}': expected add, del or flush`);
   // iproute2 keeps the rule of priority 0
-  for (const r of fib.tables.rules.list.slice()) if (r.priority !== 0) fib.deleteRule({ ...r, hasMark: false, markMask: null });
+  for (const r of fib.tables.rules.list.slice())
+    if (r.priority !== 0) fib.deleteRule({ ...r, hasMark: false, markMask: null });
 }
 
 function address(fib: Fib, words: Words, verb: string): void {
@@ -121,7 +128,8 @@ function address(fib: Fib, words: Words, verb: string): void {
   const device = fib.device(name);
   if (device === null) throw words.fail(name === "" ? "'dev DEVICE' is missing" : `Cannot find device "${name}"`);
   if (verb === "flush") {
-    while (device.addresses.length > 0) fib.removeAddress(device.dev, device.addresses[0]!.local, device.addresses[0]!.length);
+    while (device.addresses.length > 0)
+      fib.removeAddress(device.dev, device.addresses[0]!.local, device.addresses[0]!.length);
     return;
   }
   if (prefix === null) throw words.fail("an address is missing");

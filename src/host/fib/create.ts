@@ -6,7 +6,16 @@ import type { Fib } from "./fib.ts";
 import { Flow } from "./flow.ts";
 import { TABLE_LOCAL, TABLE_MAIN } from "./names.ts";
 import {
-  type Alias, FibError, type Info, type Leaf, type Nexthop, type NexthopSpec, type RouteSpec, RouteType, Scope, errno,
+  type Alias,
+  FibError,
+  type Info,
+  type Leaf,
+  type Nexthop,
+  type NexthopSpec,
+  type RouteSpec,
+  RouteType,
+  Scope,
+  errno,
 } from "./route.ts";
 import { type Table, Result, errorOf } from "./tables.ts";
 
@@ -84,7 +93,8 @@ function createInfo(fib: Fib, spec: RouteSpec): Info {
     ways.push({ way: { dev: deviceOf(fib, nh.dev), scope: Scope.Nowhere }, nh });
   } else for (const nh of spec.nexthops) ways.push({ way: checkNexthop(fib, spec, nh), nh });
   // fib_create_info asks for a local source behind its checks of next hops, which errors have none of
-  if (spec.source !== 0 && errorOf(spec.type) === 0 && !isValidSource(fib, spec)) throw invalid("Invalid prefsrc address");
+  if (spec.source !== 0 && errorOf(spec.type) === 0 && !isValidSource(fib, spec))
+    throw invalid("Invalid prefsrc address");
   return internInfo(fib, spec, ways);
 }
 
@@ -167,7 +177,7 @@ function placeOf(aliases: readonly Alias[], table: number, tos: number, metric: 
 }
 
 function checkPrefix(spec: RouteSpec): void {
-  if (((spec.prefix & maskOf(spec.length)) >>> 0) !== spec.prefix) {
+  if ((spec.prefix & maskOf(spec.length)) >>> 0 !== spec.prefix) {
     throw invalid("Invalid prefix for given prefix length");
   }
   if ((spec.tos & 3) !== 0) throw invalid("Invalid dsfield (tos): ECN bits must be 0");
@@ -227,8 +237,13 @@ export function hasRoute(fib: Fib, spec: RouteSpec): boolean {
   if (table === null) return false;
   return listOf(table.trie.get(spec.prefix, spec.length)).some(
     (a) =>
-      a.table === spec.table && a.tos === spec.tos && a.type === spec.type && a.info.metric === spec.metric &&
-      a.info.scope === spec.scope && a.info.source === spec.source && sameMetrics(a.info, spec) &&
+      a.table === spec.table &&
+      a.tos === spec.tos &&
+      a.type === spec.type &&
+      a.info.metric === spec.metric &&
+      a.info.scope === spec.scope &&
+      a.info.source === spec.source &&
+      sameMetrics(a.info, spec) &&
       a.info.nexthops.length === spec.nexthops.length &&
       spec.nexthops.every((nh, i) => nexthopFits(nh, a.info.nexthops[i]!) && a.info.nexthops[i]!.weight === nh.weight),
   );
@@ -242,9 +257,7 @@ function sameMetrics(info: Info, spec: RouteSpec): boolean {
 }
 
 function nexthopFits(want: NexthopSpec, have: Nexthop): boolean {
-  return (
-    (want.dev === null || want.dev === have.dev!.name) && (want.gateway === 0 || want.gateway === have.gateway)
-  );
+  return (want.dev === null || want.dev === have.dev!.name) && (want.gateway === 0 || want.gateway === have.gateway);
 }
 
 /** fib_nh_match */
@@ -270,7 +283,8 @@ export function deleteRoute(fib: Fib, spec: RouteSpec): void {
   const list = listOf(table.trie.get(spec.prefix, spec.length));
   const i = list.findIndex(
     (a) =>
-      a.table === spec.table && a.tos === spec.tos &&
+      a.table === spec.table &&
+      a.tos === spec.tos &&
       (spec.type === RouteType.Unspec || spec.type === a.type) &&
       (spec.scope === Scope.Nowhere || spec.scope === a.info.scope) &&
       (spec.source === 0 || spec.source === a.info.source) &&

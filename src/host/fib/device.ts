@@ -13,7 +13,14 @@ export const ALL_HOSTS = 0xe0000001;
 
 /** fib_magic: a route that follows from an address. Nothing when it is there (or gone) already. */
 function magic(
-  fib: Fib, add: boolean, type: RouteType, prefix: number, length: number, ifa: Address, dev: Interface, metric: number,
+  fib: Fib,
+  add: boolean,
+  type: RouteType,
+  prefix: number,
+  length: number,
+  ifa: Address,
+  dev: Interface,
+  metric: number,
 ): void {
   const spec: RouteSpec = {
     type,
@@ -130,7 +137,9 @@ export function removeAddress(fib: Fib, device: InetDevice, local: number, lengt
   const ifa = list[i]!;
   const promote = (device.conf.promote_secondaries | fib.all.promote_secondaries) !== 0;
   let heir: Address | null = null;
-  const siblings = ifa.secondary ? [] : list.filter((a) => a.secondary && a.length === length && inSubnet(a.local, ifa));
+  const siblings = ifa.secondary
+    ? []
+    : list.filter((a) => a.secondary && a.length === length && inSubnet(a.local, ifa));
   if (!ifa.secondary && !promote) for (const s of siblings) take(fib, device, s, ifa);
   else heir = siblings[0] ?? null;
   if (heir !== null) {
@@ -225,7 +234,12 @@ export function flush(fib: Fib, which: (info: Info) => boolean): void {
     trie.forEach((prefix, length, leaf) => {
       if (hit.has(leaf.id)) gone.push([prefix, length, leaf.aliases]);
     });
-    for (const [prefix, length, aliases] of gone) trie.set(prefix, length, aliases.filter((a) => !goes(a)));
+    for (const [prefix, length, aliases] of gone)
+      trie.set(
+        prefix,
+        length,
+        aliases.filter((a) => !goes(a)),
+      );
   }
   fib.changed();
 }

@@ -60,7 +60,13 @@ export function learnGateway(exceptions: Exceptions, dst: number, gateway: numbe
  * False when that teaches nothing.
  */
 export function learnPmtu(
-  exceptions: Exceptions, dst: number, route: Route, old: number, mtu: number, now: number, flushes: number,
+  exceptions: Exceptions,
+  dst: number,
+  route: Route,
+  old: number,
+  mtu: number,
+  now: number,
+  flushes: number,
 ): boolean {
   if (route.mtuLocked || route.pmtuLocked === true || old < mtu) return false;
   const locked = mtu < minPmtu;

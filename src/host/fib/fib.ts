@@ -7,7 +7,12 @@ import type { Interface } from "../../link/interface.ts";
 import type { World } from "../../link/world.ts";
 import type { Conf, Sysctl } from "../sysctl.ts";
 import {
-  type Address, type AddressOptions, InetDevice, areOnlink, confirmOn, selectAddress as selectFrom,
+  type Address,
+  type AddressOptions,
+  InetDevice,
+  areOnlink,
+  confirmOn,
+  selectAddress as selectFrom,
 } from "./addresses.ts";
 import { type InsertMode, deleteRoute, hasRoute, insertRoute } from "./create.ts";
 import { ALL_HOSTS, addAddress, disable, linkDown, linkUp, removeAddress } from "./device.ts";

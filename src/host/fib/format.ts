@@ -42,7 +42,8 @@ export function formatTail(alias: Alias, ways: boolean): string {
   for (const m of info.metrics) words.push(`${m.name}${m.lock ? " lock" : ""} ${m.value}`);
   let line = words.join(" ");
   if (info.nexthops.length > 1 && ways) {
-    for (const nh of info.nexthops) line += `\n\tnexthop ${formatNexthop(nh)} weight ${[nh.weight, ...flags(nh)].join(" ")}`;
+    for (const nh of info.nexthops)
+      line += `\n\tnexthop ${formatNexthop(nh)} weight ${[nh.weight, ...flags(nh)].join(" ")}`;
   }
   return line;
 }

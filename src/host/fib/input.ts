@@ -130,7 +130,9 @@ function forward(fib: Fib, frame: Frame, device: InetDevice): Route | null {
   const near = validateSource(fib, frame, device, asked.src, asked.dst, out.dev.ifindex);
   if (near === refused) return null;
   if (
-    out === device && near === 1 && sendsRedirects(fib, out) &&
+    out === device &&
+    near === 1 &&
+    sendsRedirects(fib, out) &&
     ((fib.all.shared_media | out.conf.shared_media) !== 0 || areOnlink(out, asked.src, nh.gateway))
   ) {
     fib.world.core.u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.DoRedirect;
@@ -160,9 +162,7 @@ function multicast(fib: Fib, frame: Frame, device: InetDevice, net: number, src:
  * fib_validate_source: would an answer go back the same way? `oif` is where the packet goes on to, 0 for here.
  * Answers `refused` (with `fib.failure`), or 1 when the source is on this link, else 0.
  */
-function validateSource(
-  fib: Fib, frame: Frame, device: InetDevice, src: number, dst: number, oif: number,
-): number {
+function validateSource(fib: Fib, frame: Frame, device: InetDevice, src: number, dst: number, oif: number): number {
   const { all, tables } = fib;
   const { conf, dev } = device;
   const rpf = Math.max(all.rp_filter, conf.rp_filter);

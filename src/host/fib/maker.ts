@@ -109,7 +109,9 @@ export class RouteMaker {
     const kind = RouteType.Unicast | NO_GATEWAY;
     const flags = dev.kind === "loopback" ? routeFlag.local : 0;
     const old = this.cached(cache, kind);
-    return old ?? this.keep(cache, kind, this.bare(RouteType.Unicast, dev, flags, this.sourceOn(dev), `dev ${dev.name}`));
+    return (
+      old ?? this.keep(cache, kind, this.bare(RouteType.Unicast, dev, flags, this.sourceOn(dev), `dev ${dev.name}`))
+    );
   }
 
   /** To itself by 0.0.0.0 or 127.0.0.1, which no table was asked for. */
@@ -174,16 +176,34 @@ export class RouteMaker {
       scope: info.scope,
       flags,
       error: errno.none,
-      text: info.nexthops.length > 1 ? `${formatNexthop(nh)} ${formatTail(alias, false)}`.trim() : formatTail(alias, true),
+      text:
+        info.nexthops.length > 1 ? `${formatNexthop(nh)} ${formatTail(alias, false)}`.trim() : formatTail(alias, true),
     };
   }
 
   private bare(
-    type: RouteType, dev: Interface | null, flags: number, source: number, text: string, error: number = errno.none,
+    type: RouteType,
+    dev: Interface | null,
+    flags: number,
+    source: number,
+    text: string,
+    error: number = errno.none,
   ): Route {
     return {
-      type, dev, gateway: 0, source, mtu: 0, mtuLocked: false, advmss: 0, pmtu: 0, pmtuLocked: false,
-      expires: 0, scope: Scope.Universe, flags, error, text,
+      type,
+      dev,
+      gateway: 0,
+      source,
+      mtu: 0,
+      mtuLocked: false,
+      advmss: 0,
+      pmtu: 0,
+      pmtuLocked: false,
+      expires: 0,
+      scope: Scope.Universe,
+      flags,
+      error,
+      text,
     };
   }
 }

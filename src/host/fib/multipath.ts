@@ -54,7 +54,11 @@ export function dissect(fib: Fib, frame: Frame, flow: Flow): void {
   flow.sport = flow.dport = 0;
   if ((x.ipv4Frag(net) & FRAGMENT) !== 0) return;
   if (
-    proto !== PROTO_TCP && proto !== PROTO_UDP && proto !== PROTO_SCTP && proto !== PROTO_DCCP && proto !== PROTO_UDPLITE
+    proto !== PROTO_TCP &&
+    proto !== PROTO_UDP &&
+    proto !== PROTO_SCTP &&
+    proto !== PROTO_DCCP &&
+    proto !== PROTO_UDPLITE
   ) {
     return;
   }

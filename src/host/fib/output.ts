@@ -23,7 +23,8 @@ export function routeOutput(fib: Fib, flow: Flow): Route | null {
   result.clear();
   flow.iif = LOOPBACK_IFINDEX;
   if (flow.src !== 0) {
-    if (isMulticast(flow.src) || flow.src === BROADCAST || isZeronet(flow.src)) return fib.refuse(Drop.NoRoute, errno.EINVAL);
+    if (isMulticast(flow.src) || flow.src === BROADCAST || isZeronet(flow.src))
+      return fib.refuse(Drop.NoRoute, errno.EINVAL);
     if (flow.oif === 0 && (isMulticast(flow.dst) || flow.dst === BROADCAST)) {
       // the source says by which device
       const dev = fib.deviceOfAddress(flow.src);
@@ -96,9 +97,7 @@ export function resultSource(fib: Fib, res: Result): number {
 /** __mkroute_output; `res` is null when no table was asked, or none knew. */
 function send(fib: Fib, flow: Flow, dev: Interface, res: Result | null): Route | null {
   const device = fib.inet(dev);
-  if (
-    (fib.all.route_localnet | device.conf.route_localnet) === 0 && isLoopback(flow.src) && dev.kind !== "loopback"
-  ) {
+  if ((fib.all.route_localnet | device.conf.route_localnet) === 0 && isLoopback(flow.src) && dev.kind !== "loopback") {
     return fib.refuse(Drop.NoRoute, errno.EINVAL);
   }
   if (flow.dst === BROADCAST) return fib.maker.sentToGroup(dev, null, RouteType.Broadcast, true);

@@ -2,20 +2,48 @@
 
 import { parseIpv4 } from "../../core/address.ts";
 import {
-  PROTO_BOOT, TABLE_LOCAL, TABLE_MAIN, parseDsfield, parseNumber, protocolNames, scopeNames, tableNames, typeNames,
+  PROTO_BOOT,
+  TABLE_LOCAL,
+  TABLE_MAIN,
+  parseDsfield,
+  parseNumber,
+  protocolNames,
+  scopeNames,
+  tableNames,
+  typeNames,
 } from "./names.ts";
 import { type Metric, type NexthopSpec, type RouteSpec, RouteType, Scope } from "./route.ts";
 import { Words, parseIpPrefix } from "./words.ts";
 
 /** Metrics in the order of RTAX_*, in which they are printed. */
 const metricNames = [
-  "mtu", "window", "ssthresh", "cwnd", "advmss", "reordering", "hoplimit", "initcwnd", "initrwnd", "quickack",
+  "mtu",
+  "window",
+  "ssthresh",
+  "cwnd",
+  "advmss",
+  "reordering",
+  "hoplimit",
+  "initcwnd",
+  "initrwnd",
+  "quickack",
 ] as const;
 
 /** Words of `ip route` for what is not here. */
 const refused = new Set([
-  "nhid", "encap", "realms", "realm", "rtt", "rttvar", "rto_min", "features", "congctl", "fastopen_no_cookie",
-  "ttl-propagate", "expires", "pref",
+  "nhid",
+  "encap",
+  "realms",
+  "realm",
+  "rtt",
+  "rttvar",
+  "rto_min",
+  "features",
+  "congctl",
+  "fastopen_no_cookie",
+  "ttl-propagate",
+  "expires",
+  "pref",
 ]);
 
 /** State that `ip route show` prints and that nobody sets. */
@@ -49,8 +77,18 @@ export function deviceName(words: Words): string {
 export function parseRoute(text: string | Words, deleting = false): RouteSpec {
   const words = typeof text === "string" ? new Words(text) : text;
   const d: Draft = {
-    type: null, tos: 0, table: null, scope: null, protocol: null, source: 0, metric: 0, metrics: new Map(),
-    gateway: 0, dev: null, onlink: false, ways: [],
+    type: null,
+    tos: 0,
+    table: null,
+    scope: null,
+    protocol: null,
+    source: 0,
+    metric: 0,
+    metrics: new Map(),
+    gateway: 0,
+    dev: null,
+    onlink: false,
+    ways: [],
   };
   d.type = typeNames.parse(words.peek());
   if (d.type !== null) words.next("a type");
@@ -82,7 +120,9 @@ export function parseRoute(text: string | Words, deleting = false): RouteSpec {
 
 /** Where a type of route goes when no table is named. */
 function tableOf(type: RouteType): number {
-  return type === RouteType.Local || type === RouteType.Broadcast || type === RouteType.Anycast ? TABLE_LOCAL : TABLE_MAIN;
+  return type === RouteType.Local || type === RouteType.Broadcast || type === RouteType.Anycast
+    ? TABLE_LOCAL
+    : TABLE_MAIN;
 }
 
 function scopeOf(type: RouteType, deleting: boolean, hasGateway: boolean): Scope {

@@ -204,11 +204,23 @@ function samePorts(a: readonly [number, number] | null, b: readonly [number, num
 /** rule_exists: everything but the inversion and where a goto leads. */
 function equal(a: Rule, b: Rule): boolean {
   return (
-    a.action === b.action && a.table === b.table && a.priority === b.priority && a.protocol === b.protocol &&
-    a.suppressPrefixLength === b.suppressPrefixLength && a.iif === b.iif && a.oif === b.oif && a.mark === b.mark &&
-    a.mask === b.mask && a.ipProto === b.ipProto && samePorts(a.sport, b.sport) && samePorts(a.dport, b.dport) &&
-    a.srcLength === b.srcLength && a.dstLength === b.dstLength && a.tos === b.tos &&
-    a.src === b.src && a.dst === b.dst
+    a.action === b.action &&
+    a.table === b.table &&
+    a.priority === b.priority &&
+    a.protocol === b.protocol &&
+    a.suppressPrefixLength === b.suppressPrefixLength &&
+    a.iif === b.iif &&
+    a.oif === b.oif &&
+    a.mark === b.mark &&
+    a.mask === b.mask &&
+    a.ipProto === b.ipProto &&
+    samePorts(a.sport, b.sport) &&
+    samePorts(a.dport, b.dport) &&
+    a.srcLength === b.srcLength &&
+    a.dstLength === b.dstLength &&
+    a.tos === b.tos &&
+    a.src === b.src &&
+    a.dst === b.dst
   );
 }
 
@@ -220,10 +232,13 @@ function fits(r: Rule, s: RuleSpec): boolean {
     (s.action === RuleAction.Table ? s.table === 0 || r.action === RuleAction.Table : s.action === r.action) &&
     (s.protocol === 0 || s.protocol === r.protocol) &&
     (s.suppressPrefixLength < 0 || s.suppressPrefixLength === r.suppressPrefixLength) &&
-    (s.iif === null || s.iif === r.iif) && (s.oif === null || s.oif === r.oif) &&
-    (!s.hasMark || s.mark === r.mark) && (s.markMask === null || s.markMask === r.mask) &&
+    (s.iif === null || s.iif === r.iif) &&
+    (s.oif === null || s.oif === r.oif) &&
+    (!s.hasMark || s.mark === r.mark) &&
+    (s.markMask === null || s.markMask === r.mask) &&
     (s.ipProto === 0 || s.ipProto === r.ipProto) &&
-    (s.sport === null || samePorts(s.sport, r.sport)) && (s.dport === null || samePorts(s.dport, r.dport)) &&
+    (s.sport === null || samePorts(s.sport, r.sport)) &&
+    (s.dport === null || samePorts(s.dport, r.dport)) &&
     (s.srcLength === 0 || (s.srcLength === r.srcLength && s.src === r.src)) &&
     (s.dstLength === 0 || (s.dstLength === r.dstLength && s.dst === r.dst)) &&
     (s.tos === 0 || s.tos === r.tos)

@@ -8,7 +8,17 @@ import { Words, parseIpPrefix } from "./words.ts";
 type Draft = { -readonly [K in keyof RuleSpec]: RuleSpec[K] };
 
 const refused = new Set([
-  "suppress_ifgroup", "sup_group", "l3mdev", "uidrange", "tun_id", "realms", "realm", "nat", "map-to", "dscp", "flowlabel",
+  "suppress_ifgroup",
+  "sup_group",
+  "l3mdev",
+  "uidrange",
+  "tun_id",
+  "realms",
+  "realm",
+  "nat",
+  "map-to",
+  "dscp",
+  "flowlabel",
 ]);
 
 const actions: Record<string, RuleAction> = {
@@ -23,7 +33,8 @@ export function parseRule(text: string | Words, deleting = false): RuleSpec {
   const words = typeof text === "string" ? new Words(text) : text;
   const d: Draft = { ...anyRule };
   let acted = false;
-  if (/^\d+:$/.test(words.peek())) d.priority = words.read("a priority", (t) => parseNumber(t.slice(0, -1), 0xffffffff));
+  if (/^\d+:$/.test(words.peek()))
+    d.priority = words.read("a priority", (t) => parseNumber(t.slice(0, -1), 0xffffffff));
   while (!words.done) acted = option(words, d) || acted;
   if (!acted && !deleting) d.table = TABLE_MAIN;
   return d;

@@ -120,7 +120,11 @@ export class Tables {
       const mine = leaf.aliases.filter((a) => a.table === TABLE_LOCAL);
       if (mine.length === 0) return;
       local.set(prefix, length, mine);
-      merged.set(prefix, length, leaf.aliases.filter((a) => a.table !== TABLE_LOCAL));
+      merged.set(
+        prefix,
+        length,
+        leaf.aliases.filter((a) => a.table !== TABLE_LOCAL),
+      );
     });
     this.local.trie = local;
   }

@@ -45,7 +45,8 @@ export class Store {
     for (const nh of info.nexthops) {
       for (const route of nh.routes) if (route !== null) this.released.add(route);
       if (!nh.exceptions) continue;
-      for (const e of nh.exceptions.values()) for (const route of e.routes) if (route !== null) this.released.add(route);
+      for (const e of nh.exceptions.values())
+        for (const route of e.routes) if (route !== null) this.released.add(route);
     }
     if (this.infos.get(info.key) === info) this.infos.delete(info.key);
   }
@@ -111,7 +112,7 @@ export class Trie {
     }
     const leaf = this.leaf(aliases);
     leaf.uses++;
-    if (this.x.fibAdd(this.handle, prefix, length, leaf.id) as unknown as number === 0) {
+    if ((this.x.fibAdd(this.handle, prefix, length, leaf.id) as unknown as number) === 0) {
       this.release(leaf);
       throw new FibError(errno.ENOENT, "out of memory for routes");
     }

@@ -44,7 +44,11 @@ export class Words {
   next(expected: string): string {
     if (this.done) {
       const last = this.words[this.at - 1];
-      throw new TextError(last?.line ?? 1, last === undefined ? 1 : last.column + last.text.length, `expected ${expected}`);
+      throw new TextError(
+        last?.line ?? 1,
+        last === undefined ? 1 : last.column + last.text.length,
+        `expected ${expected}`,
+      );
     }
     return this.words[this.at++]!.text;
   }
@@ -89,6 +93,6 @@ export function parseIpPrefix(text: string): Prefix | null {
   const tail = text.slice(slash + 1);
   if (/^\d{1,2}$/.test(tail)) return Number(tail) > 32 ? null : { address, length: Number(tail) };
   const mask = parseIpv4(tail);
-  if (mask === null || ((~mask & (~mask + 1)) >>> 0) !== 0) return null;
+  if (mask === null || (~mask & (~mask + 1)) >>> 0 !== 0) return null;
   return { address, length: Math.clz32(~mask) };
 }

@@ -73,8 +73,25 @@ export class Icmp {
     if (room <= headerLen) return;
     room = Math.min(room, length);
     if (src === 0) src = route.source !== 0 ? route.source : dummy;
-    this.emit(route, x.icmpBuild(type, code, info, net, room, tos, ns.ipId(), ns.defaultTtl(), src,
-      first !== 0 ? first : final, optLen, final, ns.timestamp()), frame);
+    this.emit(
+      route,
+      x.icmpBuild(
+        type,
+        code,
+        info,
+        net,
+        room,
+        tos,
+        ns.ipId(),
+        ns.defaultTtl(),
+        src,
+        first !== 0 ? first : final,
+        optLen,
+        final,
+        ns.timestamp(),
+      ),
+      frame,
+    );
   }
 
   /** The packet of ours goes out; its mark is the one that provoked it if net.ipv4.fwmark_reflect says so. */
@@ -200,8 +217,21 @@ export class Icmp {
     const route = this.route(frame, dst, src, tos, type, code);
     if (route === null || (limited && !this.peerAllow(route, dst))) return;
     const from = src !== 0 ? src : route.source;
-    const reply = x.icmpBuild(type, code, rest, p + icmpLen, length, tos, ns.ipId(), ns.defaultTtl(), from, dst, optLen,
-      final, ns.timestamp());
+    const reply = x.icmpBuild(
+      type,
+      code,
+      rest,
+      p + icmpLen,
+      length,
+      tos,
+      ns.ipId(),
+      ns.defaultTtl(),
+      from,
+      dst,
+      optLen,
+      final,
+      ns.timestamp(),
+    );
     if (reply !== 0 && type === icmp.timestampReply) x.icmpTimes(reply, ns.timestamp());
     this.emit(route, reply, frame);
   }

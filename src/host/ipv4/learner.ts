@@ -91,9 +91,10 @@ export class Learner {
     if (gateway === from || gateway === 0 || gateway >>> 28 === 14 || gateway === 0xffffffff) return;
     const conf = ns.conf(dev);
     const all = ns.confAll;
-    const accepts = conf.forwarding !== 0
-      ? (all.accept_redirects & conf.accept_redirects) !== 0
-      : (all.accept_redirects | conf.accept_redirects) !== 0;
+    const accepts =
+      conf.forwarding !== 0
+        ? (all.accept_redirects & conf.accept_redirects) !== 0
+        : (all.accept_redirects | conf.accept_redirects) !== 0;
     if (!accepts) return;
     if ((all.shared_media | conf.shared_media) === 0) {
       if (!ns.fib.isOnlink(dev, gateway, from)) return;

@@ -36,7 +36,10 @@ export class Output {
     // ip_route_me_harder: what mangle or NAT changed may change the way
     const now = u32[(frame + Pkt.Net) >> 2]!;
     if (
-      x.ipv4Dst(now) !== dst || x.ipv4Src(now) !== src || x.ipv4Tos(now) !== tos || u32[(frame + Pkt.Mark) >> 2] !== mark
+      x.ipv4Dst(now) !== dst ||
+      x.ipv4Src(now) !== src ||
+      x.ipv4Tos(now) !== tos ||
+      u32[(frame + Pkt.Mark) >> 2] !== mark
     ) {
       const again = this.reroute(frame, now);
       if (again === null) return ns.drop(frame, Drop.NoRoute, null);
@@ -79,7 +82,8 @@ export class Output {
     const ns = this.ns;
     const { u32 } = ns.world.core;
     const mtu = ns.routeMtu(route, (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Forwarded) !== 0);
-    if (u32[(frame + Pkt.Len) >> 2]! <= mtu && u32[(frame + Pkt.FragMax) >> 2] === 0) return this.toNeighbour(frame, route);
+    if (u32[(frame + Pkt.Len) >> 2]! <= mtu && u32[(frame + Pkt.FragMax) >> 2] === 0)
+      return this.toNeighbour(frame, route);
     this.fragment(frame, route, mtu);
   }
 
@@ -134,7 +138,13 @@ export class Output {
 
   /** The fragments that reassembly saw go out as they came, where they fit (the frag_list of ip_do_fragment). */
   private keepGeometry(
-    frame: Frame, net: number, hl: number, room: number, total: number, send: (piece: Frame, route: Route) => void, route: Route,
+    frame: Frame,
+    net: number,
+    hl: number,
+    room: number,
+    total: number,
+    send: (piece: Frame, route: Route) => void,
+    route: Route,
   ): boolean {
     const ns = this.ns;
     const { core, x } = ns.world;

@@ -83,7 +83,12 @@ export class Arp {
         }
         return this.done(frame, dev);
       }
-      if (route !== null && route.type === RouteType.Unicast && conf.forwarding !== 0 && this.standsFor(dev, route, sip, tip)) {
+      if (
+        route !== null &&
+        route.type === RouteType.Unicast &&
+        conf.forwarding !== 0 &&
+        this.standsFor(dev, route, sip, tip)
+      ) {
         this.table.learn(dev, sip, sha);
         const delay = this.table.of(dev).conf.proxy_delay;
         if (!this.late && core.u32[(frame + Pkt.Type) >> 2] !== PktType.Host && delay !== 0) {

@@ -69,8 +69,10 @@ export class NeighbourText {
       return;
     }
     let n = this.table.find(dev, address);
-    if (n === null && verb === "change") throw wrong(words[0], `no entry for ${formatIpv4(address)} on ${dev.name}`, "one that is there");
-    if (n !== null && verb === "add") throw wrong(words[0], `${formatIpv4(address)} on ${dev.name} exists already`, "a new entry, or 'replace'");
+    if (n === null && verb === "change")
+      throw wrong(words[0], `no entry for ${formatIpv4(address)} on ${dev.name}`, "one that is there");
+    if (n !== null && verb === "add")
+      throw wrong(words[0], `${formatIpv4(address)} on ${dev.name} exists already`, "a new entry, or 'replace'");
     const state = spec.nud ?? (spec.use ? Nud.None : Nud.Permanent);
     const fresh = n === null;
     n ??= this.table.create(dev, address);
@@ -108,7 +110,8 @@ export class NeighbourText {
   /** Permanent entries and those without ARP stay unless `nud` names them. */
   private flush(words: readonly Word[], line: string): string {
     const spec = this.parse(words);
-    if (words.length === 0) throw new TextError(1, line.length + 1, "flush of everything, expected dev, nud or an address");
+    if (words.length === 0)
+      throw new TextError(1, line.length + 1, "flush of everything, expected dev, nud or an address");
     for (const n of this.table.all()) {
       const kept = n.state === Nud.Permanent || n.state === Nud.Noarp;
       if (matches(n, spec) && (spec.all || spec.nud !== null || !kept)) this.discard(n);
@@ -129,7 +132,8 @@ export class NeighbourText {
     }
     for (const n of this.table.all()) {
       const hidden = n.state === Nud.Noarp || n.state === Nud.None;
-      if (matches(n, spec) && (spec.all || spec.nud !== null || !hidden)) out += `${n.format(u8, spec.dev === null)} \n`;
+      if (matches(n, spec) && (spec.all || spec.nud !== null || !hidden))
+        out += `${n.format(u8, spec.dev === null)} \n`;
     }
     return out;
   }
@@ -169,7 +173,8 @@ export class NeighbourText {
         case "lladdr": {
           const mac = next();
           spec.lladdr = parseMac(mac.text);
-          if (spec.lladdr === null) throw wrong(mac, `'${mac.text}' is no MAC address`, "six bytes like 02:00:0a:03:00:02");
+          if (spec.lladdr === null)
+            throw wrong(mac, `'${mac.text}' is no MAC address`, "six bytes like 02:00:0a:03:00:02");
           break;
         }
         case "nud": {
@@ -177,7 +182,11 @@ export class NeighbourText {
           if (word.text === "all") spec.all = true;
           else spec.nud = parseNud(word.text);
           if (!spec.all && spec.nud === null) {
-            throw wrong(word, `unknown state '${word.text}'`, "permanent, noarp, reachable, stale, none, delay, probe, failed or incomplete");
+            throw wrong(
+              word,
+              `unknown state '${word.text}'`,
+              "permanent, noarp, reachable, stale, none, delay, probe, failed or incomplete",
+            );
           }
           break;
         }
@@ -200,7 +209,8 @@ export class NeighbourText {
           next();
           break;
         default:
-          if (spec.address !== null) throw wrong(w, `unknown word '${w.text}'`, "dev, lladdr, nud, proxy, router, use or extern_learn");
+          if (spec.address !== null)
+            throw wrong(w, `unknown word '${w.text}'`, "dev, lladdr, nud, proxy, router, use or extern_learn");
           spec.address = parseIpv4(w.text);
           if (spec.address === null) throw wrong(w, `'${w.text}' is no IPv4 address`, "one like 10.3.0.2");
       }

@@ -4,7 +4,12 @@ import { spawnSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  type Program, compileFilter, formatProgram, loadFilter, parseProgram, unloadFilter,
+  type Program,
+  compileFilter,
+  formatProgram,
+  loadFilter,
+  parseProgram,
+  unloadFilter,
 } from "../../../src/capture/filter/index.ts";
 import { coreOf } from "../../support/cores.ts";
 import { difference, frames, place } from "./support.ts";
@@ -42,19 +47,60 @@ const arithmetic: fc.Arbitrary<string> = fc.letrec<{ a: string }>((tie) => ({
   a: fc.oneof(
     { maxDepth: 3, depthIdentifier: "arithmetic" },
     number,
-    pick("len", "ip[0]", "ip[8]", "ip[2:2]", "tcp[13]", "tcp[0:2]", "udp[2:2]", "ether[0]", "ether[12:2]", "ip6[6]", "icmp[0]", "arp[7]"),
+    pick(
+      "len",
+      "ip[0]",
+      "ip[8]",
+      "ip[2:2]",
+      "tcp[13]",
+      "tcp[0:2]",
+      "udp[2:2]",
+      "ether[0]",
+      "ether[12:2]",
+      "ip6[6]",
+      "icmp[0]",
+      "arp[7]",
+    ),
     fc.tuple(tie("a"), pick("+", "-", "*", "&", "|", "^"), tie("a")).map(([x, op, y]) => `${x} ${op} ${y}`),
     // libpcap takes `ip[8] / ip[0]` for a division by zero: it looks at the first instruction of the right side
-    fc.tuple(tie("a"), pick("<<", ">>", "/", "%"), pick("1", "2", "7", "ip[8]", "len")).map(([x, op, y]) => `((${x}) ${op} ${y})`),
+    fc
+      .tuple(tie("a"), pick("<<", ">>", "/", "%"), pick("1", "2", "7", "ip[8]", "len"))
+      .map(([x, op, y]) => `((${x}) ${op} ${y})`),
     tie("a").map((x) => `(${x})`),
     fc.tuple(pick("ip", "ether", "tcp"), tie("a")).map(([p, x]) => `${p}[${x} & 15]`),
   ),
 })).a;
 const primitive = fc.oneof(
-  pick("ip", "ip6", "arp", "rarp", "tcp", "udp", "icmp", "icmp6", "sctp", "igmp", "vlan", "vlan 5", "mpls", "multicast", "broadcast",
-    "ip multicast", "pppoes", "less 80", "greater 60", "stp", "ether proto 0x88cc", "proto 17", "ip proto 6", "ip6 proto 17"),
+  pick(
+    "ip",
+    "ip6",
+    "arp",
+    "rarp",
+    "tcp",
+    "udp",
+    "icmp",
+    "icmp6",
+    "sctp",
+    "igmp",
+    "vlan",
+    "vlan 5",
+    "mpls",
+    "multicast",
+    "broadcast",
+    "ip multicast",
+    "pppoes",
+    "less 80",
+    "greater 60",
+    "stp",
+    "ether proto 0x88cc",
+    "proto 17",
+    "ip proto 6",
+    "ip6 proto 17",
+  ),
   fc.tuple(direction, ip4).map(([d, a]) => `${d}host ${a}`),
-  fc.tuple(pick("ip ", "arp ", "tcp ", ""), direction, pick("10.0.0.0/8", "192.168", "203.0.113")).map(([p, d, a]) => `${p}${d}net ${a}`),
+  fc
+    .tuple(pick("ip ", "arp ", "tcp ", ""), direction, pick("10.0.0.0/8", "192.168", "203.0.113"))
+    .map(([p, d, a]) => `${p}${d}net ${a}`),
   fc.tuple(pick("", "tcp ", "udp "), direction, port).map(([p, d, n]) => `${p}${d}port ${n}`),
   fc.tuple(direction, pick("1-100", "50-60", "1000-2000")).map(([d, r]) => `${d}portrange ${r}`),
   fc.tuple(direction, pick("2001:db8::1", "::1", "fe80::1")).map(([d, a]) => `${d}host ${a}`),
@@ -74,27 +120,36 @@ const expression: fc.Arbitrary<string> = fc.letrec<{ e: string }>((tie) => ({
 })).e;
 
 describe("live tcpdump", () => {
-  test.skipIf(!present)("random expressions: refused by both, or with the same verdicts (skipped without libpcap 1.10)", () => {
-    const core = coreOf("release");
-    const placed = place(core, frames["1"]!.filter((_, i) => i % 3 === 0));
-    fc.assert(
-      fc.property(expression, (text) => {
-        const theirs = tcpdump(text);
-        let mine;
-        try {
-          mine = compile(text);
-        } catch (e) {
-          if (theirs !== null) throw new Error(`tcpdump accepts it: ${(e as Error).message}`, { cause: e });
-          return;
-        }
-        if (theirs === null) throw new Error(`tcpdump refuses it\n${formatProgram(mine)}`);
-        const a = loadFilter(core, mine);
-        const b = loadFilter(core, theirs);
-        expect(difference(a, b, placed, 11)).toBeNull();
-        unloadFilter(a);
-        unloadFilter(b);
-      }),
-      { numRuns: Number(process.env["WIREPATH_FILTER_RUNS"] ?? 400), seed: Number(process.env["WIREPATH_FILTER_SEED"] ?? 18) },
-    );
-  });
+  test.skipIf(!present)(
+    "random expressions: refused by both, or with the same verdicts (skipped without libpcap 1.10)",
+    () => {
+      const core = coreOf("release");
+      const placed = place(
+        core,
+        frames["1"]!.filter((_, i) => i % 3 === 0),
+      );
+      fc.assert(
+        fc.property(expression, (text) => {
+          const theirs = tcpdump(text);
+          let mine;
+          try {
+            mine = compile(text);
+          } catch (e) {
+            if (theirs !== null) throw new Error(`tcpdump accepts it: ${(e as Error).message}`, { cause: e });
+            return;
+          }
+          if (theirs === null) throw new Error(`tcpdump refuses it\n${formatProgram(mine)}`);
+          const a = loadFilter(core, mine);
+          const b = loadFilter(core, theirs);
+          expect(difference(a, b, placed, 11)).toBeNull();
+          unloadFilter(a);
+          unloadFilter(b);
+        }),
+        {
+          numRuns: Number(process.env["WIREPATH_FILTER_RUNS"] ?? 400),
+          seed: Number(process.env["WIREPATH_FILTER_SEED"] ?? 18),
+        },
+      );
+    },
+  );
 });

@@ -6,7 +6,12 @@ import { overBuilds } from "../../support/cores.ts";
 import { difference, frames, gaps, place, programOf, reference } from "./support.ts";
 
 overBuilds("filters and libpcap", (makeCore) => {
-  for (const [link, name] of [[1, "Ethernet"], [101, "raw IP"], [113, "Linux cooked"], [276, "Linux cooked v2"]] as const) {
+  for (const [link, name] of [
+    [1, "Ethernet"],
+    [101, "raw IP"],
+    [113, "Linux cooked"],
+    [276, "Linux cooked v2"],
+  ] as const) {
     test(`agree on ${name}`, () => {
       const core = makeCore();
       const placed = place(core, frames[link]!);
@@ -46,7 +51,10 @@ overBuilds("filters and libpcap", (makeCore) => {
   test("the optimizer changes no verdict on frames that hold what is loaded", () => {
     const core = makeCore();
     // zeros behind the frame: loads of the corpus end before 4,000 bytes
-    const placed = place(core, frames["1"]!.map((h) => h.padEnd(8000, "0")));
+    const placed = place(
+      core,
+      frames["1"]!.map((h) => h.padEnd(8000, "0")),
+    );
     let compared = 0;
     for (const [l, text] of reference.cases) {
       if (l !== 1) continue;

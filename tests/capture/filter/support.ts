@@ -27,7 +27,12 @@ export function place(core: Core, hex: readonly string[]): [number, number][] {
 }
 
 /** The first frame (`#index/length`) on which two filters differ, whole or cut short; null when they agree. */
-export function difference(a: LoadedFilter, b: LoadedFilter, placed: readonly [number, number][], step: number): string | null {
+export function difference(
+  a: LoadedFilter,
+  b: LoadedFilter,
+  placed: readonly [number, number][],
+  step: number,
+): string | null {
   for (const [i, [at, len]] of placed.entries()) {
     for (let cut = len; cut >= 0; cut -= cut === len ? 1 + (i % step) : step) {
       if (matches(a, at, cut, len) !== matches(b, at, cut, len)) return `#${i}/${cut}`;

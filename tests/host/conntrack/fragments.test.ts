@@ -14,7 +14,9 @@ interface Probe {
   readonly drops: readonly (readonly [string, string])[] | null;
 }
 
-const probes = JSON.parse(readFileSync(new URL("../../../fixtures/conntrack/fragments.json", import.meta.url), "utf8")) as Probe[];
+const probes = JSON.parse(
+  readFileSync(new URL("../../../fixtures/conntrack/fragments.json", import.meta.url), "utf8"),
+) as Probe[];
 
 /** What the packet looked like in the middle of the router. */
 interface Seen {
@@ -38,7 +40,12 @@ function host(rig: Rig): void {
   rig.sysctl.set("net.ipv4.ipfrag_time", 1);
   rig.conntrack.use();
   const to = (port: number) => ({
-    flags: 3, minAddr: ip("172.17.0.2"), maxAddr: ip("172.17.0.2"), minPort: port, maxPort: port, basePort: 0,
+    flags: 3,
+    minAddr: ip("172.17.0.2"),
+    maxAddr: ip("172.17.0.2"),
+    minPort: port,
+    maxPort: port,
+    basePort: 0,
   });
   const [udp, tcp] = [to(9000), to(80)];
   nat.registerChain(Hook.Prerouting, -100, (f) => {
@@ -89,7 +96,10 @@ overBuilds("fragments against a recorded kernel", (core) => {
       }
       // Fragment reassembly time exceeded, type 11 code 1, and only that
       const asked = probe.out.some(([dev, b]) => dev === "eth0" && b.slice(40, 44) === "0b01");
-      expect(rig.sent.map((s) => [s.type, s.code]), probe.label).toEqual(asked ? [[11, 1]] : []);
+      expect(
+        rig.sent.map((s) => [s.type, s.code]),
+        probe.label,
+      ).toEqual(asked ? [[11, 1]] : []);
       const duplicates = (probe.drops ?? []).filter(([why]) => why === "DUP_FRAG").length;
       expect(rig.drops.filter((d) => d === Drop.FragDuplicate).length, probe.label).toBe(duplicates);
       if (/overlap|zero-length/.test(probe.label)) expect(rig.drops, probe.label).toContain(Drop.FragOverlap);

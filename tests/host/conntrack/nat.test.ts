@@ -64,7 +64,13 @@ overBuilds("NAT", (core) => {
   it("keeps a port that is free and chooses within its class when it is taken", () => {
     const rig = new Rig(core(), WAN, "172.17.0.1");
     masquerade(rig);
-    for (const [port, low, high] of [[5353, 1024, 65535], [123, 1, 511], [511, 1, 511], [700, 600, 1023], [1023, 600, 1023]] as const) {
+    for (const [port, low, high] of [
+      [5353, 1024, 65535],
+      [123, 1, 511],
+      [511, 1, 511],
+      [700, 600, 1023],
+      [1023, 600, 1023],
+    ] as const) {
       expect(source(rig, rig.receive(rig.lan, udp(rig, "172.17.0.2", port, PEER, 53)))).toEqual([WAN, port]);
       // the same source keeps its mapping towards others
       expect(source(rig, rig.receive(rig.lan, udp(rig, "172.17.0.2", port, PEER, 54)))).toEqual([WAN, port]);
@@ -86,12 +92,26 @@ overBuilds("NAT", (core) => {
     const rig = new Rig(core(), WAN, "172.17.0.1");
     masquerade(rig);
     rig.conntrack.nat.addChoice({
-      proto: "udp", src: "172.17.0.3", dst: PEER, sport_or_id: 5353, dport: 53, new_src: WAN, new_sport_or_id: 50725,
+      proto: "udp",
+      src: "172.17.0.3",
+      dst: PEER,
+      sport_or_id: 5353,
+      dport: 53,
+      new_src: WAN,
+      new_sport_or_id: 50725,
     });
     rig.receive(rig.lan, udp(rig, "172.17.0.2", 5353, PEER, 53));
     expect(source(rig, rig.receive(rig.lan, udp(rig, "172.17.0.3", 5353, PEER, 53)))).toEqual([WAN, 50725]);
     expect(() =>
-      rig.conntrack.nat.addChoice({ proto: "x", src: WAN, dst: WAN, sport_or_id: 1, dport: 1, new_src: WAN, new_sport_or_id: 1 }),
+      rig.conntrack.nat.addChoice({
+        proto: "x",
+        src: WAN,
+        dst: WAN,
+        sport_or_id: 1,
+        dport: 1,
+        new_src: WAN,
+        new_sport_or_id: 1,
+      }),
     ).toThrow("unknown protocol 'x'");
   });
 
@@ -155,7 +175,16 @@ overBuilds("NAT", (core) => {
     rig.receive(rig.lan, udp(rig, "172.17.0.2", 7, PEER, 53), (f) => {
       const c = rig.conntrack;
       c.setMark(f, 9);
-      seen.push(c.state(f), c.direction(f), c.status(f), c.mark(f), c.protocol(f), c.tupleSport(f, 0), c.tupleDport(f, 1), c.expires(f));
+      seen.push(
+        c.state(f),
+        c.direction(f),
+        c.status(f),
+        c.mark(f),
+        c.protocol(f),
+        c.tupleSport(f, 0),
+        c.tupleDport(f, 1),
+        c.expires(f),
+      );
     });
     expect(seen).toEqual([8, 0, CtStatus.DstNatDone, 9, 17, 7, 7, 30]);
     expect(rig.traces.filter((l) => !l.startsWith("hook: "))).toEqual([

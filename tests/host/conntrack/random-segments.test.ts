@@ -32,7 +32,10 @@ overBuilds("random segments against a recorded kernel", (core) => {
         const ours = /^tcp +6 (\d+) (\w+)/.exec(line);
         const [state, timeout, ...flags] = after.split(" ");
         expect(ours?.[2] ?? "", what).toBe(state);
-        expect(["ASSURED", "UNREPLIED"].filter((w) => line.includes(w)), what).toEqual(flags);
+        expect(
+          ["ASSURED", "UNREPLIED"].filter((w) => line.includes(w)),
+          what,
+        ).toEqual(flags);
         // the kernel's jiffies had a phase of their own
         if (ours !== null) expect(Math.abs(Number(ours[1]) - Number(timeout)), what).toBeLessThan(2);
       }

@@ -15,7 +15,9 @@ interface Fixture {
   }[];
 }
 
-const fixture = JSON.parse(readFileSync(new URL("../../../fixtures/conntrack/raw-segments.json", import.meta.url), "utf8")) as Fixture;
+const fixture = JSON.parse(
+  readFileSync(new URL("../../../fixtures/conntrack/raw-segments.json", import.meta.url), "utf8"),
+) as Fixture;
 
 /** DNAT of tcp 8080, MASQUERADE of 172.17.0.0/16, and FORWARD dropping INVALID: the router that was recorded. */
 function router(rig: Rig): void {
@@ -27,7 +29,10 @@ function router(rig: Rig): void {
   const any = { flags: 0, minAddr: 0, maxAddr: 0, minPort: 0, maxPort: 0, basePort: 0 };
   nat.registerChain(Hook.Prerouting, -100, (f, _h, input) => {
     const p = header(f);
-    const hit = input === rig.wan && x.ipv4Dst(p) >>> 0 === ip("198.51.100.20") && x.ipv4Proto(p) === 6 &&
+    const hit =
+      input === rig.wan &&
+      x.ipv4Dst(p) >>> 0 === ip("198.51.100.20") &&
+      x.ipv4Proto(p) === 6 &&
       x.tcpDstPort(p + 20) === 8080;
     return hit ? nat.setup(f, "dst", to) : Verdict.Accept;
   });
@@ -61,7 +66,8 @@ overBuilds("conntrack against a recorded kernel", (core) => {
       const port = `sport=${Math.max(parseInt(bytes.slice(40, 44), 16), parseInt(bytes.slice(44, 48), 16))} `;
       const ours = rig.conntrack.list().filter((l) => (first === undefined ? l.includes(port) : sharesFlow(l, first)));
       expect(ours.map(close), what).toEqual(probe.conntrack.map(close));
-      for (const [j, line] of ours.entries()) expect(Math.abs(timeout(line) - timeout(probe.conntrack[j]!)), what).toBeLessThan(2);
+      for (const [j, line] of ours.entries())
+        expect(Math.abs(timeout(line) - timeout(probe.conntrack[j]!)), what).toBeLessThan(2);
     }
     expect(rig.world.x.packetsInUse()).toBe(0);
   });
@@ -83,6 +89,7 @@ overBuilds("conntrack against a recorded kernel", (core) => {
 
 /** Whether two lines are about one flow: the words of the original tuple. */
 function sharesFlow(a: string, b: string): boolean {
-  const tuple = (l: string): string => /src=\S+ dst=\S+(?: (?:sport|type)=\S+ (?:dport|code)=\S+)?(?: id=\S+)?/.exec(l)![0];
+  const tuple = (l: string): string =>
+    /src=\S+ dst=\S+(?: (?:sport|type)=\S+ (?:dport|code)=\S+)?(?: id=\S+)?/.exec(l)![0];
   return tuple(a) === tuple(b);
 }

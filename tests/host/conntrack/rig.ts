@@ -37,7 +37,13 @@ export class Rig implements ConntrackHost {
 
   constructor(core: Core, wan: string, lan: string, seed = 1) {
     this.world = {
-      core, x: core.x, clock: new Clock(), rng: new Rng(seed), epoch: 0n, backlog: new Backlog(), tracer: null,
+      core,
+      x: core.x,
+      clock: new Clock(),
+      rng: new Rng(seed),
+      epoch: 0n,
+      backlog: new Backlog(),
+      tracer: null,
     } as unknown as World;
     this.hooks = new Hooks(this);
     const dev = (index: number, name: string, address: string): Interface => {

@@ -92,7 +92,9 @@ overBuilds("a router as the kernel was one", (make) => {
       const n = new Network(make());
       build(n, c);
       const kernel = n.fib.listRoutes();
-      const listed = c.routes.filter((line) => kernel.some((k) => k.replace(/ proto kernel/, "") === line || line.includes("local") ));
+      const listed = c.routes.filter((line) =>
+        kernel.some((k) => k.replace(/ proto kernel/, "") === line || line.includes("local")),
+      );
       n.fib.loadRoutes(listed);
       expect(n.fib.listRoutes()).toEqual(kernel);
       n.fib.loadRoutes(c.routes);
@@ -108,4 +110,3 @@ overBuilds("a router as the kernel was one", (make) => {
     });
   }
 });
-

@@ -39,7 +39,12 @@ overBuilds("ip route show", (make) => {
       const custom = n.fib.listRoutes().filter((r) => !r.includes("proto kernel") || lone.includes(r));
       expect(custom.toSorted()).toEqual(lone.toSorted());
       n.fib.loadRoutes(n.fib.listRoutes());
-      expect(n.fib.listRoutes().filter((r) => custom.includes(r)).toSorted()).toEqual(lone.toSorted());
+      expect(
+        n.fib
+          .listRoutes()
+          .filter((r) => custom.includes(r))
+          .toSorted(),
+      ).toEqual(lone.toSorted());
       lines += lone.length;
     }
     expect(lines).toBeGreaterThan(100);

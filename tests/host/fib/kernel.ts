@@ -124,7 +124,11 @@ function run(n: Network, words: string): string {
   }
 }
 
-function get(n: Network, step: { get: string; out: string; error: string }, differ: (...w: [string, string, string]) => void): void {
+function get(
+  n: Network,
+  step: { get: string; out: string; error: string },
+  differ: (...w: [string, string, string]) => void,
+): void {
   const q = parseGet(step.get);
   let here: string;
   if (q.iif !== "") {
@@ -135,7 +139,9 @@ function get(n: Network, step: { get: string; out: string; error: string }, diff
     else here = words(route, q.dst, "", route.dev!.name);
   } else {
     const { route, flow } = n.output({
-      ...q, src: q.from === "" ? undefined : q.from, oif: q.oif === "" ? undefined : q.oif,
+      ...q,
+      src: q.from === "" ? undefined : q.from,
+      oif: q.oif === "" ? undefined : q.oif,
     });
     if (route === null) here = errors[n.fib.error] ?? String(n.fib.error);
     else {
@@ -143,7 +149,8 @@ function get(n: Network, step: { get: string; out: string; error: string }, diff
       here = words(route, q.dst, src, route.dev!.name);
     }
   }
-  const kernel = step.error !== "" ? step.error.replace("RTNETLINK answers: ", "") : kernelWords(step.out, q.iif !== "");
+  const kernel =
+    step.error !== "" ? step.error.replace("RTNETLINK answers: ", "") : kernelWords(step.out, q.iif !== "");
   // which way of several a hash picks is nobody's business
   const ways = n.fib.result.info?.nexthops.length ?? 0;
   if (ways > 1 && step.error === "" && n.fib.result.type === RouteType.Unicast) return;

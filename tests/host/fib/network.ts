@@ -44,7 +44,13 @@ export class Network {
   constructor(core: Core) {
     this.core = core;
     const world: World = {
-      core, x: core.x, clock: new Clock(), rng: new Rng(1), epoch: 0n, backlog: new Backlog(), tracer: null,
+      core,
+      x: core.x,
+      clock: new Clock(),
+      rng: new Rng(1),
+      epoch: 0n,
+      backlog: new Backlog(),
+      tracer: null,
     };
     const owner: Owner = { name: "test", world, drop: () => {}, trace: () => {} };
     this.owner = owner;
@@ -108,8 +114,14 @@ export class Network {
   }
 
   output(words: {
-    dst?: string | undefined; src?: string | undefined; oif?: string | undefined;
-    tos?: number; mark?: number; proto?: number; sport?: number; dport?: number;
+    dst?: string | undefined;
+    src?: string | undefined;
+    oif?: string | undefined;
+    tos?: number;
+    mark?: number;
+    proto?: number;
+    sport?: number;
+    dport?: number;
   }): {
     route: Route | null;
     flow: Flow;

@@ -7,7 +7,9 @@ import { Nud, nudName, VALID } from "../../../src/host/neighbour/neighbour.ts";
 import { overBuilds } from "../../support/cores.ts";
 import { TestNode } from "../../support/node.ts";
 
-const lines = readFileSync(new URL("../../../fixtures/arp.frames", import.meta.url), "utf8").trim().split("\n");
+const lines = readFileSync(new URL("../../../fixtures/arp.frames", import.meta.url), "utf8")
+  .trim()
+  .split("\n");
 
 overBuilds("ARP as Linux 6.18 does it", (core) => {
   test("every frame of lan, and the table after every question", () => {
@@ -46,7 +48,12 @@ overBuilds("ARP as Linux 6.18 does it", (core) => {
       }
     }
     // nobody answered for the router's own packets
-    expect(node.take().filter((s) => s.dev === "lan").map((s) => s.hex)).toEqual(expected);
+    expect(
+      node
+        .take()
+        .filter((s) => s.dev === "lan")
+        .map((s) => s.hex),
+    ).toEqual(expected);
     expect(node.settle()).toBe(0);
   });
 });

@@ -19,7 +19,11 @@ function arp(op: number, sha: string, spa: string, tha: string, tpa: string, to 
   const ip = (a: string): number[] => a.split(".").map(Number);
   const mac = (m: string): Buffer => Buffer.from(plain(m), "hex");
   const body = Buffer.concat([
-    Buffer.from([0, 1, 8, 0, 6, 4, 0, op]), mac(sha), Buffer.from(ip(spa)), mac(tha), Buffer.from(ip(tpa)),
+    Buffer.from([0, 1, 8, 0, 6, 4, 0, op]),
+    mac(sha),
+    Buffer.from(ip(spa)),
+    mac(tha),
+    Buffer.from(ip(tpa)),
   ]);
   return ether(from, to, 0x0806, body);
 }
@@ -39,7 +43,14 @@ overBuilds("the neighbour table", (core) => {
     const lan = node.wire("lan", ME, "10.1.0.1/24", ...more);
     const { clock } = node.world;
     const send = (dst: string, length = 8) =>
-      node.ns.originate.udp(0, 1000, dst.split(".").reduce((v, b) => v * 256 + Number(b), 0), 2000, new Uint8Array(length), 0);
+      node.ns.originate.udp(
+        0,
+        1000,
+        dst.split(".").reduce((v, b) => v * 256 + Number(b), 0),
+        2000,
+        new Uint8Array(length),
+        0,
+      );
     const out = () => node.take().map((o) => tell(o.hex));
     const ask = (bytes: Uint8Array) => {
       node.feed(lan, bytes);
@@ -168,7 +179,9 @@ overBuilds("the neighbour table", (core) => {
 
   test("a full table refuses; what failed makes room", () => {
     const t = setup();
-    t.node.run("sysctl -w net.ipv4.neigh.default.gc_thresh1=2 net.ipv4.neigh.default.gc_thresh2=3 net.ipv4.neigh.default.gc_thresh3=4");
+    t.node.run(
+      "sysctl -w net.ipv4.neigh.default.gc_thresh1=2 net.ipv4.neigh.default.gc_thresh2=3 net.ipv4.neigh.default.gc_thresh3=4",
+    );
     for (let n = 10; n < 16; n++) t.send(`10.1.0.${n}`);
     expect(t.out()).toHaveLength(4);
     expect(t.node.ns.drops[Drop.NeighFailed]).toBe(2);
@@ -329,7 +342,10 @@ overBuilds("the neighbour table", (core) => {
         error = e;
       }
       expect(error, line).toBeInstanceOf(TextError);
-      expect([(error as TextError).column, (error as TextError).message.split(",")[0]], line).toEqual([column, message]);
+      expect([(error as TextError).column, (error as TextError).message.split(",")[0]], line).toEqual([
+        column,
+        message,
+      ]);
     }
     expect(t.show()).toBe("10.1.0.2 dev lan lladdr 02:00:00:00:00:02 PERMANENT \n");
   });

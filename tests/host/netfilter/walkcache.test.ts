@@ -8,12 +8,28 @@ import { coreOf } from "../../support/cores.ts";
 import { FakeHost, icmp, ip, tcp, udp } from "./fake.ts";
 
 const condition = fc.constantFrom(
-  "", "-s 10.0.0.0/31", "! -d 10.0.0.2/32", "-i lan", "-o lan", "-p udp -m udp --dport 1:2", "-p udp -m udp ! --sport 2",
-  "-p tcp -m tcp --dport 2 --tcp-flags SYN,ACK SYN", "-p tcp -m tcp --tcp-option 2", "-p icmp -m icmp --icmp-type 8", "-f",
-  "-m length --length 28:32", "-m ttl --ttl-lt 2", "-m statistic --mode nth --every 2 --packet 0", "-m comment --comment x",
+  "",
+  "-s 10.0.0.0/31",
+  "! -d 10.0.0.2/32",
+  "-i lan",
+  "-o lan",
+  "-p udp -m udp --dport 1:2",
+  "-p udp -m udp ! --sport 2",
+  "-p tcp -m tcp --dport 2 --tcp-flags SYN,ACK SYN",
+  "-p tcp -m tcp --tcp-option 2",
+  "-p icmp -m icmp --icmp-type 8",
+  "-f",
+  "-m length --length 28:32",
+  "-m ttl --ttl-lt 2",
+  "-m statistic --mode nth --every 2 --packet 0",
+  "-m comment --comment x",
   "-m tos --tos 0x10/0xff",
 );
-const rule = fc.tuple(fc.constantFrom("FORWARD", "A", "B"), condition, fc.constantFrom("ACCEPT", "DROP", "RETURN", "jump", "goto", "MARK --set-xmark 0x1/0xffffffff", ""));
+const rule = fc.tuple(
+  fc.constantFrom("FORWARD", "A", "B"),
+  condition,
+  fc.constantFrom("ACCEPT", "DROP", "RETURN", "jump", "goto", "MARK --set-xmark 0x1/0xffffffff", ""),
+);
 
 function text(rules: readonly (readonly [string, string, string])[], policy: string): string {
   const below: Record<string, string> = { FORWARD: "A", A: "B" };
@@ -29,11 +45,20 @@ function text(rules: readonly (readonly [string, string, string])[], policy: str
 }
 
 const spec = fc.record({
-  src: fc.constantFrom(0x0a000001, 0x0a000002), dst: fc.constantFrom(0x0a000002, 0x0a000003), ttl: fc.constantFrom(1, 64),
+  src: fc.constantFrom(0x0a000001, 0x0a000002),
+  dst: fc.constantFrom(0x0a000002, 0x0a000003),
+  ttl: fc.constantFrom(1, 64),
 });
 const port = fc.integer({ min: 1, max: 3 });
 const packet = fc.oneof(
-  fc.tuple(port, port, fc.integer({ min: 0, max: 6 }), spec).map(([a, b, n, s]) => udp(a, b, Array.from({ length: n }, () => 1), s)),
+  fc.tuple(port, port, fc.integer({ min: 0, max: 6 }), spec).map(([a, b, n, s]) =>
+    udp(
+      a,
+      b,
+      Array.from({ length: n }, () => 1),
+      s,
+    ),
+  ),
   fc.tuple(port, port, fc.constantFrom(2, 16, 18, 24), spec).map(([a, b, flags, s]) => tcp(a, b, flags, s)),
   fc.tuple(fc.constantFrom(0, 8), spec).map(([type, s]) => icmp(type, 0, [0, 1, 0, 1], s)),
   spec.map((s) => ip({ ...s, proto: 17, frag: 0x2001, payload: [0, 1, 0, 2, 0, 9, 0, 0] } as never)),
@@ -49,7 +74,9 @@ it("gives every packet the verdict and every rule the count that walking gives",
   };
   fc.assert(
     fc.property(
-      fc.array(rule, { maxLength: 8 }), fc.constantFrom("ACCEPT", "DROP"), fc.array(fc.tuple(packet, fc.boolean()), { maxLength: 24 }),
+      fc.array(rule, { maxLength: 8 }),
+      fc.constantFrom("ACCEPT", "DROP"),
+      fc.array(fc.tuple(packet, fc.boolean()), { maxLength: 24 }),
       (rules, policy, packets) => {
         const remembering = make(text(rules, policy));
         const walking = make(text(rules, policy));

@@ -57,7 +57,10 @@ export class WalkCache {
   }
 
   private slot(): number {
-    const h = Math.imul(this.src ^ Math.imul(this.dst, 0x9e3779b1) ^ Math.imul(this.l4, 0xc2b2ae35) ^ this.state, 0x85ebca6b);
+    const h = Math.imul(
+      this.src ^ Math.imul(this.dst, 0x9e3779b1) ^ Math.imul(this.l4, 0xc2b2ae35) ^ this.state,
+      0x85ebca6b,
+    );
     return (h ^ (h >>> 15)) & this.mask;
   }
 
@@ -76,7 +79,10 @@ export class WalkCache {
     const { keys } = this;
     const k = slot * WORDS;
     if (
-      keys[k] !== this.src || keys[k + 1] !== this.dst || keys[k + 2] !== this.l4 || keys[k + 3] !== this.state ||
+      keys[k] !== this.src ||
+      keys[k + 1] !== this.dst ||
+      keys[k + 2] !== this.l4 ||
+      keys[k + 3] !== this.state ||
       keys[k + 4] !== this.devices
     ) {
       return null;

@@ -34,18 +34,21 @@ const smallest = (table: RouteTable): RouteTable => new RouteTable(core, aggrega
 describe("lookups", () => {
   it("answer as a linear scan does, with all that cover the address in order", async () => {
     await fc.assert(
-      fc.asyncProperty(corner.chain((base) => fc.tuple(fc.constant(base), entries(base, LEAST, hops))), async ([base, list]) => {
-        const table = await read(list);
-        for (const a of probes(base, LEAST)) {
-          const best = naive(list, a);
-          const route = table.lookup(a);
-          expect(route < 0 ? null : table.line(route)).toEqual(best === null ? null : `${best.prefix} ${best.hop}`);
-          const covering = new Set(list.filter((e) => naive([e], a) !== null).map((e) => e.prefix));
-          const byLength = [...covering].toSorted((x, y) => parsePrefix(y)!.length - parsePrefix(x)!.length);
-          expect(table.covering(a).map((i) => table.prefixText(i))).toEqual(byLength);
-        }
-        table.release();
-      }),
+      fc.asyncProperty(
+        corner.chain((base) => fc.tuple(fc.constant(base), entries(base, LEAST, hops))),
+        async ([base, list]) => {
+          const table = await read(list);
+          for (const a of probes(base, LEAST)) {
+            const best = naive(list, a);
+            const route = table.lookup(a);
+            expect(route < 0 ? null : table.line(route)).toEqual(best === null ? null : `${best.prefix} ${best.hop}`);
+            const covering = new Set(list.filter((e) => naive([e], a) !== null).map((e) => e.prefix));
+            const byLength = [...covering].toSorted((x, y) => parsePrefix(y)!.length - parsePrefix(x)!.length);
+            expect(table.covering(a).map((i) => table.prefixText(i))).toEqual(byLength);
+          }
+          table.release();
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -64,7 +67,9 @@ describe("differences", () => {
   });
 
   it("are the addresses whose next hops differ, all of them, in as few ranges as can be", async () => {
-    const pair = corner.chain((base) => fc.tuple(fc.constant(base), entries(base, LEAST, hops, 10), entries(base, LEAST, hops, 10), fc.boolean()));
+    const pair = corner.chain((base) =>
+      fc.tuple(fc.constant(base), entries(base, LEAST, hops, 10), entries(base, LEAST, hops, 10), fc.boolean()),
+    );
     await fc.assert(
       fc.asyncProperty(pair, async ([base, listA, listB, prefixes]) => {
         const [a, b] = [await read(listA), await read(listB)];
@@ -98,7 +103,11 @@ describe("differences", () => {
   });
 
   it("are none between a gateway and the same one by a device, but between two devices", async () => {
-    const [plain, eth0, eth1] = [await readAll("10.0.0.0/8 10.0.0.1"), await readAll("10.0.0.0/8 via 10.0.0.1 dev eth0"), await readAll("10.0.0.0/8 via 10.0.0.1 dev eth1")];
+    const [plain, eth0, eth1] = [
+      await readAll("10.0.0.0/8 10.0.0.1"),
+      await readAll("10.0.0.0/8 via 10.0.0.1 dev eth0"),
+      await readAll("10.0.0.0/8 via 10.0.0.1 dev eth1"),
+    ];
     expect(ranges(plain.table, eth0.table)).toEqual([]);
     expect(ranges(eth1.table, plain.table)).toEqual([]);
     expect(ranges(eth0.table, eth1.table)).toHaveLength(1);
@@ -106,7 +115,13 @@ describe("differences", () => {
 });
 
 /** Fewest routes for addresses `from` ... `from + size - 1` below a route to `above`: every choice at every node. */
-function fewest(want: readonly (string | null)[], from: number, size: number, above: string | null, memo: Map<string, number>): number {
+function fewest(
+  want: readonly (string | null)[],
+  from: number,
+  size: number,
+  above: string | null,
+  memo: Map<string, number>,
+): number {
   const key = `${from}/${size}/${above}`;
   const known = memo.get(key);
   if (known !== undefined) return known;
@@ -114,9 +129,12 @@ function fewest(want: readonly (string | null)[], from: number, size: number, ab
   for (const own of [null, ...hops]) {
     const here = own ?? above;
     const cost = own === null ? 0 : 1;
-    const below = size === 1
-      ? here === want[from] ? 0 : Infinity
-      : fewest(want, from, size / 2, here, memo) + fewest(want, from + size / 2, size / 2, here, memo);
+    const below =
+      size === 1
+        ? here === want[from]
+          ? 0
+          : Infinity
+        : fewest(want, from, size / 2, here, memo) + fewest(want, from + size / 2, size / 2, here, memo);
     best = Math.min(best, cost + below);
   }
   memo.set(key, best);
@@ -126,17 +144,20 @@ function fewest(want: readonly (string | null)[], from: number, size: number, ab
 describe("the smallest table", () => {
   it("answers as before for every address, is no larger, and its own smallest", async () => {
     await fc.assert(
-      fc.asyncProperty(corner.chain((base) => fc.tuple(fc.constant(base), entries(base, LEAST, hops))), async ([base, list]) => {
-        const table = await read(list);
-        const small = smallest(table);
-        expect(small.size).toBeLessThanOrEqual(table.size);
-        for (const a of probes(base, LEAST)) expect(hopAt(small, a)).toBe(naive(list, a)?.hop ?? null);
-        expect(ranges(table, small)).toEqual([]);
-        expect(linesOf(smallest(small))).toHaveLength(small.size);
-        // it reads back as it is printed
-        expect(linesOf((await readAll(linesOf(small).join("\n"))).table)).toEqual(linesOf(small));
-        small.release();
-      }),
+      fc.asyncProperty(
+        corner.chain((base) => fc.tuple(fc.constant(base), entries(base, LEAST, hops))),
+        async ([base, list]) => {
+          const table = await read(list);
+          const small = smallest(table);
+          expect(small.size).toBeLessThanOrEqual(table.size);
+          for (const a of probes(base, LEAST)) expect(hopAt(small, a)).toBe(naive(list, a)?.hop ?? null);
+          expect(ranges(table, small)).toEqual([]);
+          expect(linesOf(smallest(small))).toHaveLength(small.size);
+          // it reads back as it is printed
+          expect(linesOf((await readAll(linesOf(small).join("\n"))).table)).toEqual(linesOf(small));
+          small.release();
+        },
+      ),
     );
   });
 
@@ -144,10 +165,13 @@ describe("the smallest table", () => {
     const base = 0x0a010000;
     const least = 28;
     await fc.assert(
-      fc.asyncProperty(entries(base, least, hops, 14).map((list) => list.filter((e) => parsePrefix(e.prefix)!.length >= least)), async (list) => {
-        const want = Array.from({ length: 16 }, (_, i) => naive(list, base + i)?.hop ?? null);
-        expect(smallest(await read(list)).size).toBe(fewest(want, 0, 16, null, new Map()));
-      }),
+      fc.asyncProperty(
+        entries(base, least, hops, 14).map((list) => list.filter((e) => parsePrefix(e.prefix)!.length >= least)),
+        async (list) => {
+          const want = Array.from({ length: 16 }, (_, i) => naive(list, base + i)?.hop ?? null);
+          expect(smallest(await read(list)).size).toBe(fewest(want, 0, 16, null, new Map()));
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -156,9 +180,17 @@ describe("the smallest table", () => {
     ["halves of one network", "10.0.0.0/9 a\n10.128.0.0/9 a\n", ["10.0.0.0/8 a"]],
     ["what the route around says already", "10.0.0.0/8 a\n10.1.0.0/16 a\n", ["10.0.0.0/8 a"]],
     ["what longer routes hide", "10.0.0.0/8 a\n10.0.0.0/9 b\n10.128.0.0/9 b\n", ["10.0.0.0/8 b"]],
-    ["the commoner hop goes around", "10.0.0.0/10 a\n10.64.0.0/10 b\n10.128.0.0/10 a\n10.192.0.0/10 a\n", ["10.0.0.0/8 a", "10.64.0.0/10 b"]],
+    [
+      "the commoner hop goes around",
+      "10.0.0.0/10 a\n10.64.0.0/10 b\n10.128.0.0/10 a\n10.192.0.0/10 a\n",
+      ["10.0.0.0/8 a", "10.64.0.0/10 b"],
+    ],
     ["a hole stays a hole", "10.0.0.0/10 a\n10.128.0.0/9 a\n", ["10.0.0.0/10 a", "10.128.0.0/9 a"]],
-    ["a blackhole is an answer", "0.0.0.0/0 via 10.0.0.1\nblackhole 10.0.0.0/9\nblackhole 10.128.0.0/9\n", ["0.0.0.0/0 via 10.0.0.1", "blackhole 10.0.0.0/8"]],
+    [
+      "a blackhole is an answer",
+      "0.0.0.0/0 via 10.0.0.1\nblackhole 10.0.0.0/9\nblackhole 10.128.0.0/9\n",
+      ["0.0.0.0/0 via 10.0.0.1", "blackhole 10.0.0.0/8"],
+    ],
     ["all of the address space", "0.0.0.0/1\n128.0.0.0/1\n", ["0.0.0.0/0"]],
     ["nothing", "", []],
   ])("%s", async (_name, text, expected) => {
@@ -170,7 +202,12 @@ describe("counts", () => {
   it("of addresses and lengths", async () => {
     const { table } = await readAll("10.0.0.0/8\n10.1.0.0/16 a\n11.0.0.0/24 b\n255.255.255.255/32\n");
     expect(coveredAddresses(table.columns)).toBe(2 ** 24 + 256 + 1);
-    expect(lengthCounts(table.columns).flatMap((n, l) => (n > 0 ? [[l, n]] : []))).toEqual([[8, 1], [16, 1], [24, 1], [32, 1]]);
+    expect(lengthCounts(table.columns).flatMap((n, l) => (n > 0 ? [[l, n]] : []))).toEqual([
+      [8, 1],
+      [16, 1],
+      [24, 1],
+      [32, 1],
+    ]);
     const s = segments(table.columns, "route");
     expect([...s.starts].slice(0, 5)).toEqual([0, 0x0a000000, 0x0a010000, 0x0a020000, 0x0b000000]);
     expect([...s.values].slice(0, 5)).toEqual([0, 1, 2, 1, 3]);
@@ -205,7 +242,8 @@ describe("ten thousand prefixes of a real table", () => {
       const first = table.columns.prefixes[i]!;
       const last = first + 2 ** (32 - table.columns.lengths[i]!) - 1;
       for (const a of [first - 1, first, last, last + 1]) {
-        if (a >= 0 && a < ALL && table.lookup(a) !== winner(a)) expect({ a, route: table.lookup(a) }).toEqual({ a, route: winner(a) });
+        if (a >= 0 && a < ALL && table.lookup(a) !== winner(a))
+          expect({ a, route: table.lookup(a) }).toEqual({ a, route: winner(a) });
       }
     }
     table.release();
@@ -213,9 +251,14 @@ describe("ten thousand prefixes of a real table", () => {
 
   it("has a smallest table with the same next hops, whatever they are", async () => {
     const { table } = await sample();
-    const names = Array.from({ length: 7 }, (_, i) => table.hops.number({ nexthop: `h${i}`, type: "", text: `h${i}`, key: `h${i}`, bare: true }));
+    const names = Array.from({ length: 7 }, (_, i) =>
+      table.hops.number({ nexthop: `h${i}`, type: "", text: `h${i}`, key: `h${i}`, bare: true }),
+    );
     // neighbours often go the same way
-    const columns = { ...table.columns, hops: table.columns.hops.map((_, i) => names[(((i >>> 2) * 2654435761) >>> 7) % 7]!) };
+    const columns = {
+      ...table.columns,
+      hops: table.columns.hops.map((_, i) => names[(((i >>> 2) * 2654435761) >>> 7) % 7]!),
+    };
     const given = new RouteTable(core, columns, table.hops);
     const small = smallest(given);
     expect(small.size).toBeLessThan(given.size);

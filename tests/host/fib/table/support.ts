@@ -10,7 +10,11 @@ import { coreOf } from "../../../support/cores.ts";
 export const core = coreOf("release");
 
 /** Reads text or bytes, in chunks of `step`. */
-export function readAll(input: string | ArrayLike<number>, options: ReadTableOptions = {}, step = Infinity): Promise<ReadTable> {
+export function readAll(
+  input: string | ArrayLike<number>,
+  options: ReadTableOptions = {},
+  step = Infinity,
+): Promise<ReadTable> {
   const bytes = typeof input === "string" ? new TextEncoder().encode(input) : Uint8Array.from(input);
   const chunks: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += step) chunks.push(bytes.slice(at, Math.min(bytes.length, at + step)));
