@@ -73,6 +73,8 @@ export {
 export { loadProgram as bpfLoad, unload as bpfUnload, run as bpfRun } from "./bpf";
 export { dissect } from "./dissect";
 export { walk } from "./walk";
+export { flowsNew, flowsFree, flowsAt, flowsAdd, flowsMerge } from "./flows";
+export { statsNew, statsAdd } from "./stats";
 export {
   etherReceive, etherPush, ipReceive, frameReceive, ipKey, udpReceive, decreaseTtl, icmpBuild, icmpTimes, ipBuild, udpBuild, tcpReset, setDestination, fragment, udpliteCheck,
 } from "./ip";
@@ -101,7 +103,7 @@ export {
   nextDead as ctNextDead, chance as ctChance,
 } from "./conntrack";
 export { forgetWindows as ctForgetWindows } from "./conntracktcp";
-export { track as ctTrack, notrack as ctNotrack } from "./conntrackin";
+export { track as ctTrack, notrack as ctNotrack, flowPorts as ctFlowPorts } from "./conntrackin";
 export {
   step as natStep, setup as natSetup, setupNull as natSetupNull, bound as natBound, packet as natPacket,
 } from "./nat";

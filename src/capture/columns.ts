@@ -46,6 +46,8 @@ export class ColumnReader {
   private readonly walk: number;
   private readonly interfaces: number;
   private readonly batch: number;
+  /** The batch is of the core's making. */
+  private walked = false;
   private known = 0;
   private section = -1;
 
@@ -91,8 +93,12 @@ export class ColumnReader {
     const head = reader.head;
     if (head >= 0) {
       const count = this.walkFrom(head);
-      if (count > 0) return true;
+      if (count > 0) {
+        this.walked = true;
+        return true;
+      }
     }
+    this.walked = false;
     this.count = 0;
     if (!reader.next()) return false;
     this.single();
@@ -107,6 +113,16 @@ export class ColumnReader {
   /** The interface of an entry of the batch: an index into `reader.interfaces`. */
   interfaceOf(entry: number): number {
     return this.core.u32[(entry + Column.Interface) >>> 2]! & ColumnFlag.Interface;
+  }
+
+  /** The comments of the batch's frame: a packet that has some is a batch of its own. Null when it has none. */
+  get comments(): readonly string[] | null {
+    return this.walked ? null : this.reader.comments;
+  }
+
+  /** Whole seconds since 1970 of an entry of the batch. */
+  secondsOf(entry: number): number {
+    return this.core.view.getFloat64(entry + Column.Seconds, true);
   }
 
   private set(field: Walk, value: number): void {

@@ -8,6 +8,7 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
   replay: { summary: "one node of a lab fed with a capture", load: async () => (await import("./replay.ts")).command },
   run: { summary: "a lab in virtual time", load: async () => (await import("./run.ts")).command },
   decode: { summary: "frames of a capture as text or JSON", load: async () => (await import("./decode.ts")).command },
+  flows: { summary: "packets of captures grouped into flows", load: async () => (await import("./flows.ts")).command },
   routes: { summary: "which route wins and why, what two tables disagree on", load: async () => (await import("./routes.ts")).command },
   subnet: { summary: "networks, masks and their arithmetic, bit by bit", load: async () => (await import("./subnet.ts")).command },
   "parse-http": { summary: "the HTTP/1.x parser alone, over JSON lines", load: async () => (await import("./parse-http.ts")).command },

@@ -7,7 +7,7 @@ import type { Core } from "./core.ts";
 export class Dissection {
   readonly core: Core;
   /** Index of the record's first word in `core.u32`. */
-  readonly words: number;
+  words: number;
   private readonly record: number;
 
   /** Throws when the core's memory is used up. */
@@ -18,9 +18,15 @@ export class Dissection {
     this.words = this.record >>> 2;
   }
 
+  /** Goes on with a record that is there already, at this address. */
+  look(record: number): void {
+    this.words = record >>> 2;
+  }
+
   /** Dissects `captured` bytes at address `at` of the core, of `length` that were on the wire. */
   dissect(at: number, captured: number, length: number, linkType: number): void {
     this.core.x.dissect(at, captured, length, linkType, this.record);
+    this.words = this.record >>> 2;
   }
 
   /** A word of the record, unsigned. */
