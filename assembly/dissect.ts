@@ -5,7 +5,7 @@
 // captured is not verified.
 
 import { get16, get32, get8 } from "./bytes.ts";
-import { fold, pseudo, sum } from "./checksum.ts";
+import { fold, pseudo, sum, sum20 } from "./checksum.ts";
 import { Layer, LinkType, Rec, Status } from "./record.ts";
 import { HEADER_LEN as ETH_LEN, TYPE_ARP, TYPE_IPV4, TYPE_MIN, TYPE_VLAN, type as ethType } from "./wire/ethernet.ts";
 import { destinationInHeader, optionsOf } from "./dissectoptions.ts";
@@ -200,7 +200,8 @@ function dissectIpv4(p: usize, cap: u32, len: u32, rec: usize): void {
     add(rec, Status.Unverified << 16);
     return;
   }
-  add(rec, (fold(sum(p, headerLen, 0)) == 0xffff ? Status.Good : Status.Bad) << 16);
+  const headerSum = headerLen == ipv4.HEADER_LEN ? sum20(p) : sum(p, headerLen, 0);
+  add(rec, (fold(headerSum) == 0xffff ? Status.Good : Status.Bad) << 16);
   if (headerLen > ipv4.HEADER_LEN) {
     if (!destinationInHeader(p, cap, headerLen)) {
       add(rec, Layer.NoDst);
