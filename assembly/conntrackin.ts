@@ -13,6 +13,8 @@ import * as ipv4 from "./wire/ipv4.ts";
 
 export const PROTO_GRE: u32 = 47;
 export const PROTO_UDPLITE: u32 = 136;
+/** What GRE's version 1 carries (RFC 2637 §4.1). */
+const GRE_PPP: u32 = 0x880b;
 const PREROUTING: u32 = 0;
 const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
@@ -67,11 +69,20 @@ function portsOf(p: usize, left: u32, proto: u32): u64 {
       return left < 8 ? NO_TUPLE : (icmp.ident(p) << 16) | (icmp.type(p) << 8) | icmp.code(p);
     case PROTO_GRE:
       // without PPTP's helper the keys of version 1 are not followed: only the call id tells calls apart
-      if (left < 4 || (get16(p, 0) & 7) != 1) return 0;
-      return left < 8 ? NO_TUPLE : get16(p, 6);
+      if (left < 8 || (get16(p, 0) & 7) != 1) return 0;
+      return get16(p, 2) == GRE_PPP ? get16(p, 6) : NO_TUPLE;
     default:
       return 0;
   }
+}
+
+/** The ports' word of a packet's own tuple (nf_ct_get_tuplepr), -1 where it has none. */
+export function flowPorts(h: usize): f64 {
+  const ip: usize = load<u32>(h, Pkt.Data);
+  const total = load<u32>(h, Pkt.Len);
+  if (total < ipv4.HEADER_LEN || (ipv4.frag(ip) & ipv4.OFFSET_MASK) != 0 || ipv4.headerLen(ip) > total) return -1;
+  const ports = portsOf(ip + ipv4.headerLen(ip), total - ipv4.headerLen(ip), ipv4.proto(ip));
+  return ports == NO_TUPLE ? -1 : <f64>ports;
 }
 
 /** nf_ip_checksum over everything behind the IP header. */

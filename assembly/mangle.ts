@@ -47,7 +47,9 @@ export function checksumGood(h: usize): bool {
   const proto = ipv4.proto(net);
   const withPseudo = proto == tcp.PROTO || proto == udp.PROTO;
   const start: u64 = withPseudo ? pseudo(ipv4.src(net), ipv4.dst(net), proto, len) : 0;
-  return fold(sum(net + hl, len, start)) == 0xffff;
+  // the kernel sums the IP header too, which is 0xffff: nothing but zeros verifies as well
+  const s = fold(sum(net + hl, len, start));
+  return s == 0xffff || s == 0;
 }
 
 /** Whether REJECT may answer with an ICMP error: no later fragment, and a checksum, if there is one, that verifies. */

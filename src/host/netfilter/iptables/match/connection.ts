@@ -1,8 +1,9 @@
 // src/host/netfilter/iptables/match/connection.ts: connmark, connlimit, connbytes, helper.
 
-import { Ct, TcpState } from "../../../../../assembly/conntracklayout.ts";
+import { Ct, CtStatus, TcpState } from "../../../../../assembly/conntracklayout.ts";
 import { Pkt } from "../../../../../assembly/layout.ts";
 import { maskOf } from "../../../../core/address.ts";
+import type { Context } from "../../context.ts";
 import type { MatchMaker } from "../matches.ts";
 import type { Match } from "../rule.ts";
 import type { Option } from "../words.ts";
@@ -40,6 +41,18 @@ interface Counted {
   readonly kind: number;
 }
 
+/** The connections of one address, and the jiffy when they were looked through last. */
+interface Connections {
+  readonly all: Counted[];
+  swept: number;
+}
+
+/** CONNCOUNT_GC_MAX_NODES */
+const MOST_AT_ONCE = 64;
+
+const same = (a: Counted, b: Counted): boolean =>
+  a.src === b.src && a.dst === b.dst && a.ports === b.ports && a.kind === b.kind;
+
 const connlimit: MatchMaker = (place) => {
   const t = place.host.conntrack;
   let limit = -1;
@@ -72,48 +85,69 @@ const connlimit: MatchMaker = (place) => {
       if (limit < 0) fail("match 'connlimit' needs --connlimit-above or --connlimit-upto");
       const { core, x } = place.host.world;
       const mask = maskOf(length);
-      const lists = new Map<number, Counted[]>();
+      const lists = new Map<number, Connections>();
+      const entryOf = (k: Counted): number => (x.ctFind(t.table, k.src, k.dst, k.ports, k.kind, t.jiffies) >>> 0) & ~1;
       const closed = (entry: number): boolean => {
         if (core.u8[entry + Ct.Proto] !== 6) return false;
         const s = core.u8[entry + Ct.State];
         return s === TcpState.TimeWait || s === TcpState.Close;
       };
-      /** nf_conncount_add: connections of the address that are still tracked and open, this one with them. */
-      const count = (key: number, me: Counted): number => {
-        const list = lists.get(key) ?? [];
-        let present = false;
-        const alive = list.filter((k) => {
-          const same = k.src === me.src && k.dst === me.dst && k.ports === me.ports && k.kind === me.kind;
-          const link = x.ctFind(t.table, k.src, k.dst, k.ports, k.kind, t.jiffies) >>> 0;
-          // this very connection may not be confirmed yet
-          if (link === 0) {
-            present ||= same;
-            return same;
+      /** Takes out what is not tracked any more or closed; stops where `me` is found (true), or after so many. */
+      const sweep = (list: Connections, me: Counted | null): boolean => {
+        let gone = 0;
+        for (let i = 0; i < list.all.length && gone <= MOST_AT_ONCE; ) {
+          const k = list.all[i]!;
+          const entry = entryOf(k);
+          if (entry !== 0 && me !== null && same(k, me)) return true;
+          if (entry !== 0 && !closed(entry)) i++;
+          else {
+            list.all.splice(i, 1);
+            gone++;
           }
-          if (same) present = true;
-          return same || !closed(link & ~1);
-        });
-        if (!present) alive.push(me);
-        lists.set(key, alive);
-        return alive.length;
+        }
+        return false;
+      };
+      /** nf_conncount_count_skb; 0: the packet must go. */
+      const count = (key: number, c: Context): number => {
+        const ports = x.ctFlowPorts(c.frame);
+        let entry = c.field(Pkt.Ct);
+        if (entry === 0) {
+          if (ports < 0) return 0;
+          entry = entryOf({ src: c.src >>> 0, dst: c.dst >>> 0, ports, kind: c.proto });
+        }
+        const me: Counted =
+          entry === 0
+            ? { src: c.src >>> 0, dst: c.dst >>> 0, ports, kind: c.proto }
+            : {
+                src: core.u32[(entry + Ct.Src) >> 2]!,
+                dst: core.u32[(entry + Ct.Dst) >> 2]!,
+                ports: core.u32[(entry + Ct.Ports) >> 2]!,
+                kind: core.u8[entry + Ct.Proto]! | (core.view.getUint16(entry + Ct.Zone, true) << 8),
+              };
+        const now = t.jiffies;
+        const list = lists.get(key);
+        if (list === undefined) {
+          lists.set(key, { all: [me], swept: now });
+          return 1;
+        }
+        if (entry !== 0 && (core.u32[(entry + Ct.Status) >> 2]! & CtStatus.Assured) !== 0) {
+          // it was counted when it began: only who went is taken out
+          if (list.swept !== now) sweep(list, null);
+        } else {
+          if (list.swept !== now && sweep(list, me)) return list.all.length;
+          list.all.push(me);
+        }
+        list.swept = now;
+        return list.all.length;
       };
       const text = `--connlimit-${above ? "above" : "upto"} ${limit} --connlimit-mask ${length}`;
       return {
         text: `-m connlimit ${text} --connlimit-${destination ? "daddr" : "saddr"}`,
         tracks: true,
         test(c) {
-          const entry = c.field(Pkt.Ct);
-          if (entry === 0) {
-            c.hotdrop = true;
-            return false;
-          }
-          const me: Counted = {
-            src: core.u32[(entry + Ct.Src) >> 2]!,
-            dst: core.u32[(entry + Ct.Dst) >> 2]!,
-            ports: core.u32[(entry + Ct.Ports) >> 2]!,
-            kind: core.u8[entry + Ct.Proto]! | (t.zone(c.frame) << 8),
-          };
-          return count(((destination ? c.dst : c.src) & mask) >>> 0, me) > limit === above;
+          const n = count(((destination ? c.dst : c.src) & mask) >>> 0, c);
+          if (n === 0) c.hotdrop = true;
+          return n !== 0 && n > limit === above;
         },
       };
     },

@@ -50,13 +50,17 @@ const pktTypes: Readonly<Record<string, PktType>> = {
   multicast: PktType.Multicast,
 };
 
+/** Other names that the tool takes. */
+const pktTypeNames: Readonly<Record<string, string>> = { host: "unicast", bcast: "broadcast", mcast: "multicast" };
+
 const pkttype: MatchMaker = () => {
   let type = "";
   let inverted = false;
   return {
     option(o) {
       if (o.name !== "--pkt-type") return false;
-      type = o.value("unicast, broadcast or multicast");
+      const word = o.value("unicast, broadcast or multicast");
+      type = Object.hasOwn(pktTypeNames, word) ? pktTypeNames[word]! : word;
       if (!Object.hasOwn(pktTypes, type)) o.fail(`--pkt-type: '${type}' is none of unicast, broadcast, multicast`);
       inverted = o.invert;
       return true;
