@@ -140,7 +140,8 @@ static void seen(int fd, const void *bytes, size_t length) {
   struct sockaddr_in from;
   struct iovec iov = {data, sizeof data};
   struct msghdr m = {&from, sizeof from, &iov, 1, control, sizeof control, 0};
-  const ssize_t n = recvmsg(web_socket, &m, 0);
+  ssize_t n = -1;
+  for (int tries = 0; tries < 10 && n < 0; tries++) n = recvmsg(web_socket, &m, 0);
   if (n < 0) {
     puts("nothing came");
     return;
@@ -184,7 +185,9 @@ int main(int argc, char **argv) {
     if (strcmp(what, "ready") == 0) puts("ready");
     else if (strcmp(what, "seen") == 0) {
       // neighbours are looked up by the first
-      if (send(udp_socket, payload, PAYLOAD, 0) > 0) recv(web_socket, line, sizeof line, 0);
+      if (send(udp_socket, payload, PAYLOAD, 0) > 0)
+        for (int tries = 0; tries < 10 && recv(web_socket, line, sizeof line, 0) < 0; tries++)
+          ;
       if (strcmp(word, "raw") == 0) seen(raw_socket, frame, sizeof frame);
       else seen(udp_socket, payload, PAYLOAD);
     } else if (strcmp(what, "raw") == 0) printf("%.6f\n", flood(raw_socket, frame, sizeof frame, atoi(word)));

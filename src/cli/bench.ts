@@ -13,7 +13,7 @@ Measures, warmed up, in several runs: median, least and greatest. Peers that are
 wirepath, after their results were compared with its own; for the others it says what is missing.
 
   NAME          a suite or one of its rows; all when none is given
-  --json        an array of {name, unit, better, median, min, max, runs, peers, ratio, absent, note};
+  --json        an array of {name, unit, better, median, min, max, runs, peers, ratio, absent, growth, note};
                 ratio: how many times as good as the peer wirepath was, in the median of the runs
   --runs N      timed runs of each row (default ${RUNS})
   --table FILE  routes for lpm: lines of PREFIX/LENGTH, other words ignored; gzip is allowed

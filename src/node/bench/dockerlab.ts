@@ -57,13 +57,19 @@ export function containerAddress(k: number): string {
   return `172.17.${n >> 8}.${n & 255}`;
 }
 
+/** As docker makes it of the address. */
+function containerMac(k: number): string {
+  const hex = (v: number): string => v.toString(16).padStart(2, "0");
+  return `02:42:ac:11:${hex((k + 2) >> 8)}:${hex((k + 2) & 255)}`;
+}
+
 /**
- * The lab's text with so many containers on docker0. With more than one, the router knows the way to their network and
- * the host lets their port 53 through, so that the client reaches each by its address.
+ * The lab's text with so many containers on docker0. `direct`: the host lets port 53 of all through, so that the client
+ * reaches each by its own address, and neighbours are known: each question for one would go to all ports.
  */
-export function labText(containers = 1): string {
+export function labText(containers = 1, direct = false): string {
   const ks = Array.from({ length: containers }, (_, k) => k);
-  const indented = rulesText().replace("-d 172.17.0.2/32 ! -i docker0", containers === 1 ? "$&" : "-d 172.17.0.0/16 ! -i docker0");
+  const restored = direct ? rulesText().replace("-d 172.17.0.2/32 ! -i docker0", "-d 172.17.0.0/16 ! -i docker0") : rulesText();
   return [
     "nodes:",
     "  client:",
@@ -76,17 +82,19 @@ export function labText(containers = 1): string {
     '      eth1: { mac: "02:00:c6:33:64:01", addresses: [198.51.100.1/24] }',
     `    routes: ["172.17.0.0/16 via ${HOST}"]`,
     "  host:",
-    "    sysctl: { net.ipv4.ip_forward: 1, net.bridge.bridge-nf-call-iptables: 0, net.netfilter.nf_conntrack_max: 2000000 }",
+    "    sysctl: { net.ipv4.ip_forward: 1, net.bridge.bridge-nf-call-iptables: 0, net.netfilter.nf_conntrack_max: 2000000, net.ipv4.neigh.default.gc_thresh2: 20000, net.ipv4.neigh.default.gc_thresh3: 20000 }",
     "    interfaces:",
     `      eth0: { mac: "02:00:c6:33:64:14", addresses: [${HOST}/24] }`,
     `      docker0: { kind: bridge, mac: "02:42:ac:11:00:01", addresses: [172.17.0.1/16], ports: [${ks.map((k) => `veth${k}`).join(", ")}] }`,
     ...ks.map((k) => `      veth${k}: {}`),
     '    routes: ["default via 198.51.100.1"]',
+    ...(direct ? ["    neighbours:", ...ks.map((k) => `      - "${containerAddress(k)} dev docker0 lladdr ${containerMac(k)} nud permanent"`)] : []),
     "    iptables: |",
-    ...indented.trimEnd().split("\n").map((l) => `      ${l}`),
+    ...restored.trimEnd().split("\n").map((l) => `      ${l}`),
     ...ks.flatMap((k) => [
       `  web${k}:`,
-      `    interfaces: { eth0: { addresses: [${containerAddress(k)}/16] } }`,
+      `    interfaces: { eth0: { mac: "${containerMac(k)}", addresses: [${containerAddress(k)}/16] } }`,
+      ...(direct ? ['    neighbours: ["172.17.0.1 dev eth0 lladdr 02:42:ac:11:00:01 nud permanent"]'] : []),
       '    routes: ["default via 172.17.0.1"]',
       '    listen: ["udp 53"]',
     ]),
@@ -108,8 +116,9 @@ export class DockerPath {
   constructor(
     readonly core: Core,
     readonly containers = 1,
+    direct = false,
   ) {
-    this.lab = buildLab(core, LabText.read("docker", labText(containers)));
+    this.lab = buildLab(core, LabText.read("docker", labText(containers, direct)));
     this.client = this.lab.nodes.get("client")!;
     this.entry = this.lab.nodes.get("router")!.byName.get("eth0")!;
   }

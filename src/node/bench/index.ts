@@ -5,6 +5,7 @@ import { decode } from "./decode.ts";
 import { docker, topology } from "./docker.ts";
 import type { Suite } from "./env.ts";
 import { lpm } from "./lpm.ts";
+import { scale } from "./scale.ts";
 
 /** In the order in which they run. */
-export const suites: readonly Suite[] = [lpm, decode, checksum, docker, topology];
+export const suites: readonly Suite[] = [lpm, decode, checksum, docker, topology, scale];

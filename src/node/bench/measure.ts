@@ -21,6 +21,8 @@ export interface Result extends Summary {
   readonly ratio: Readonly<Record<string, number>>;
   /** Peers that were not timed, and why. */
   readonly absent: Readonly<Record<string, string>>;
+  /** Of a row of a growing series: times the cost of its first row, the median over the runs. */
+  readonly growth?: number;
   /** What was measured, in words. */
   readonly note: string;
 }

@@ -88,7 +88,8 @@ export function readRoutes(path: string): Routes {
     bytes = readFileSync(path);
     if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
   } catch (e) {
-    throw new FileError(path, (e as NodeJS.ErrnoException).code ?? "EIO", (e as Error).message);
+    const { code, message } = e as NodeJS.ErrnoException;
+    throw code?.startsWith("E") === true ? new FileError(path, code) : new FileError(path, "EINVAL", `gzip: ${message}`);
   }
   const taken = new Map<number, number>();
   const hops = new Map<string, number>();
