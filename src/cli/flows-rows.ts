@@ -1,5 +1,6 @@
-// src/cli/flows-rows.ts: flows as JSON lines, as CSV, and as the columns of a Parquet file.
+// src/cli/flows-rows.ts: flows as JSON lines, as CSV, and as a Parquet file.
 
+import type { ByteWriter, ColumnSource, ParquetWriter, SchemaElement } from "hyparquet-writer";
 import { FlowEntry } from "../../assembly/flowlayout.ts";
 import type { Flow } from "../capture/flows.ts";
 import { formatIpv4 } from "../core/address.ts";
@@ -85,44 +86,78 @@ function nanoseconds(seconds: number, ns: number): bigint | null {
   return BigInt.asIntN(64, t) === t ? t : null;
 }
 
-/** Flows gathered as columns for a Parquet file. */
-export class FlowTableColumns {
-  private readonly data: (string | number | bigint | null)[][] = flowColumns.map(() => []);
-  private readonly files: string[] = [];
+/** Flows of a row group: what is held in memory at a time. */
+const GROUP = 1 << 16;
 
-  add(f: Flow, file: string | null): void {
-    if (file !== null) this.files.push(file);
+/** Flows as the row groups of a Parquet file. Times are timestamps in nanoseconds, UTC. */
+export class FlowParquet {
+  private data: (string | number | bigint | null)[][] = flowColumns.map(() => []);
+  private names: string[] = [];
+  private readonly bytes: ByteWriter;
+  private readonly parquet: ParquetWriter;
+
+  private constructor({ ByteWriter, ParquetWriter }: typeof import("hyparquet-writer"), private readonly files: boolean) {
+    const schema: SchemaElement[] = files ? [{ name: "file", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" }] : [];
+    for (const { name, kind } of flowColumns) {
+      const repetition_type = "OPTIONAL";
+      if (kind === "string") schema.push({ name, type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type });
+      else if (kind === "time") {
+        schema.push({ name, type: "INT64", logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "NANOS" }, repetition_type });
+      } else schema.push({ name, type: name.endsWith("port") ? "INT32" : "INT64", repetition_type });
+    }
+    schema.unshift({ name: "root", num_children: schema.length });
+    this.bytes = new ByteWriter();
+    this.parquet = new ParquetWriter({ writer: this.bytes, schema, createdBy: "wirepath" });
+  }
+
+  /** `files`: whether there is a column for the captures' names. */
+  static async make(files: boolean): Promise<FlowParquet> {
+    return new FlowParquet(await import("hyparquet-writer"), files);
+  }
+
+  /** Appends a flow; true when it is time to `take` what there is. */
+  add(f: Flow, file: string | null): boolean {
+    if (file !== null) this.names.push(file);
     flowColumns.forEach(({ name, kind, value }, i) => {
       let v: string | number | bigint | null = value(f);
-      if (v !== null && name.startsWith("bytes")) v = BigInt(v);
-      else if (v !== null && name.startsWith("packets")) v = BigInt(v);
-      else if (v !== null && kind === "time") {
+      if (v !== null && kind === "time") {
         v = name === "first"
           ? nanoseconds(f.f64(FlowEntry.FirstSeconds), f.u32(FlowEntry.FirstNanoseconds))
           : nanoseconds(f.f64(FlowEntry.LastSeconds), f.u32(FlowEntry.LastNanoseconds));
-      }
+      } else if (v !== null && kind === "integer" && !name.endsWith("port")) v = BigInt(v);
       this.data[i]!.push(v);
     });
+    return this.data[0]!.length === GROUP;
   }
 
-  /** The file's bytes. Times are timestamps in nanoseconds, UTC. */
-  async bytes(): Promise<Uint8Array> {
-    const { parquetWriteBuffer } = await import("hyparquet-writer");
-    const columnData = flowColumns.map(({ name }, i) => ({ name, data: this.data[i]! }));
-    const schema = flowColumns.map(({ name, kind }) => {
-      const repetition_type = "OPTIONAL" as const;
-      if (kind === "string") return { name, type: "BYTE_ARRAY" as const, converted_type: "UTF8" as const, repetition_type };
-      if (kind === "time") {
-        const logical_type = { type: "TIMESTAMP" as const, isAdjustedToUTC: true, unit: "NANOS" as const };
-        return { name, type: "INT64" as const, logical_type, repetition_type };
-      }
-      return { name, type: name.endsWith("port") ? ("INT32" as const) : ("INT64" as const), repetition_type };
-    });
-    if (this.files.length > 0) {
-      columnData.unshift({ name: "file", data: this.files });
-      schema.unshift({ name: "file", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" });
+  /** The next bytes of the file: the flows since the last time as a row group. */
+  async take(): Promise<Uint8Array> {
+    const rows = this.data[0]!.length;
+    if (rows > 0) {
+      const columnData: ColumnSource[] = flowColumns.map(({ name }, i) => ({ name, data: this.data[i]! }));
+      if (this.files) columnData.unshift({ name: "file", data: this.names });
+      await this.parquet.write({ columnData, rowGroupSize: rows });
+      this.data = flowColumns.map(() => []);
+      this.names = [];
     }
-    const root = { name: "root", num_children: schema.length };
-    return new Uint8Array(parquetWriteBuffer({ columnData, schema: [root, ...schema], createdBy: "wirepath" }));
+    return this.written();
+  }
+
+  /** The last bytes of the file. */
+  async end(): Promise<Uint8Array> {
+    const rest = await this.take();
+    await this.parquet.finish();
+    const foot = this.written();
+    const both = new Uint8Array(rest.length + foot.length);
+    both.set(rest);
+    both.set(foot, rest.length);
+    return both;
+  }
+
+  private written(): Uint8Array {
+    const { bytes } = this;
+    const part = new Uint8Array(bytes.buffer.slice(0, bytes.index));
+    bytes.index = 0;
+    return part;
   }
 }

@@ -5,7 +5,7 @@ import { flowsOf, MOST_FLOWS } from "../capture/flows.ts";
 import { openOutput } from "../node/files.ts";
 import { surveys } from "../node/survey.ts";
 import { type Command, Failure, parseWords } from "./command.ts";
-import { csvHead, csvLine, FlowTableColumns, jsonLine } from "./flows-rows.ts";
+import { csvHead, csvLine, FlowParquet, jsonLine } from "./flows-rows.ts";
 
 /** Output is written in blocks of about this many characters. */
 const BLOCK = 1 << 16;
@@ -47,10 +47,10 @@ async function run(words: string[]): Promise<number> {
   // a wrong filter is found before a file is opened
   if (values.filter !== undefined) void new ColumnFilter(values.filter);
   const path = values.output ?? "-";
-  const parquet = path.endsWith(".parquet") ? new FlowTableColumns() : null;
+  const several = positionals.length > 1;
+  const parquet = path.endsWith(".parquet") ? await FlowParquet.make(several) : null;
   const csv = values.csv === true || path.endsWith(".csv");
   if (parquet !== null && values.csv === true) throw new Failure(`flows: --csv and -o ${path}, expected one of the two`);
-  const several = positionals.length > 1;
   const out = await openOutput(path);
   const encoder = new TextEncoder();
   const failures: string[] = [];
@@ -58,17 +58,21 @@ async function run(words: string[]): Promise<number> {
   for await (const found of surveys(positionals, { stats: false, filter: values.filter ?? null, most: Infinity, flows: limit })) {
     const file = several ? found.path : null;
     for (const flow of flowsOf(found.flows)) {
-      if (parquet !== null) parquet.add(flow, file);
-      else text += csv ? csvLine(flow, file) : jsonLine(flow, file);
-      if (text.length < BLOCK) continue;
-      out.write(encoder.encode(text));
-      text = "";
+      if (parquet !== null) {
+        if (!parquet.add(flow, file)) continue;
+        out.write(await parquet.take());
+      } else text += csv ? csvLine(flow, file) : jsonLine(flow, file);
+      if (parquet === null) {
+        if (text.length < BLOCK) continue;
+        out.write(encoder.encode(text));
+        text = "";
+      }
       if (out.full) await out.drained();
     }
     if (found.error !== null) failures.push(found.error);
     else if (found.missed > 0) failures.push(`${found.path}: more than ${limit} flows: ${found.missed} packets are in none`);
   }
-  out.write(parquet === null ? encoder.encode(text) : await parquet.bytes());
+  out.write(parquet === null ? encoder.encode(text) : await parquet.end());
   await out.close();
   if (failures.length > 0) throw new Failure(failures[0]! + (failures.length > 1 ? ` (and ${failures.length - 1} more of the captures)` : ""));
   return 0;
