@@ -2,7 +2,7 @@
 
 export { alloc, release, arenaUsed } from "./arena";
 export {
-  packetAlloc, packetFree, packetCopy, packetSwap, packetLinear, packetPull, packetPush, packetTrim, packetLimits,
+  packetAlloc, packetFree, packetCopy, packetSwap, packetLinear, packetPieces, packetPull, packetPush, packetTrim, packetLimits,
   packetsInUse, packetsExhausted, headroom, tailroom,
 } from "./packet";
 export { checksum, transportChecksum, update16, update32 } from "./checksum";

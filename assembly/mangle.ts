@@ -9,9 +9,6 @@ import * as ipv4 from "./wire/ipv4.ts";
 import * as tcp from "./wire/tcp.ts";
 import * as udp from "./wire/udp.ts";
 
-const PROTO_IPIP: u32 = 4;
-const PROTO_DCCP: u32 = 33;
-const PROTO_IPV6: u32 = 41;
 const PROTO_GRE: u32 = 47;
 const PROTO_ESP: u32 = 50;
 const PROTO_AH: u32 = 51;
@@ -30,9 +27,6 @@ function hasChecksum(p: usize, len: u32, proto: u32): bool {
     case PROTO_ESP:
     case PROTO_SCTP:
     case PROTO_UDPLITE:
-    case PROTO_DCCP:
-    case PROTO_IPIP:
-    case PROTO_IPV6:
       return false;
     default:
       return true;

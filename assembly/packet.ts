@@ -183,6 +183,24 @@ export function packetCopy(h: usize): usize {
 }
 
 /**
+ * A packet of ours that was longer than its way's MTU was made in pieces for it (ip_append_data), and leaves in them even
+ * where another way takes it.
+ */
+export function packetPieces(h: usize, headerLen: u32, mtu: u32): void {
+  const total = load<u32>(h, Pkt.Len) - headerLen;
+  const room = mtu - headerLen;
+  const step = room & ~7;
+  if (load<u32>(h, Pkt.Geometry) != 0 || mtu < headerLen + 8 || total <= room) return;
+  const count = (total - room + step - 1) / step + 1;
+  const lengths = alloc((count + 1) << 2);
+  if (lengths == 0) return;
+  store<u32>(lengths, count);
+  for (let i: u32 = 1; i < count; i++) store<u32>(lengths + (i << 2), step);
+  store<u32>(lengths + (count << 2), total - step * (count - 1));
+  store<u32>(h, <u32>lengths, Pkt.Geometry);
+}
+
+/**
  * The first `n` bytes behind the IP header lie in one piece from now on (__pskb_pull_tail): of a packet that conntrack
  * put together the first fragment grows and those behind it shrink. Nothing happens when there are not so many bytes.
  */

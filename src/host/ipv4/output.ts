@@ -43,6 +43,7 @@ export class Output {
     ) {
       const again = this.reroute(frame, now);
       if (again === null) return ns.drop(frame, Drop.NoRoute, null);
+      if (again !== route) x.packetPieces(frame, x.ipv4HeaderLen(now), ns.routeMtu(route));
       route = again;
       ns.setRouteFlags(frame, route);
     }

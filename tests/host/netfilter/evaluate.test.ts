@@ -120,13 +120,16 @@ COMMIT
     else expect(one(`-p icmp --icmp-type ${type}`, bytes)).toBe(expected);
   });
 
-  it("fragments: -f takes the later ones, port matches never do", () => {
+  it("fragments: -f takes the later ones; what is native to nft reads their data as ports, as the kernel does", () => {
     const later = ip({ proto: 17, frag: 100, payload: [0, 53, 0, 53, 0, 8, 0, 0] });
     const first = ip({ proto: 17, frag: 0x2000, payload: [0, 53, 0, 53, 0, 8, 0, 0] });
     expect(one("-f", later)).toBe(true);
     expect(one("-f", first)).toBe(false);
-    expect(one("-p udp --dport 53", later)).toBe(false);
+    const data = ip({ proto: 17, frag: 100, payload: [0, 53, 0, 9, 0, 8, 0, 0] });
+    expect(one("-p udp --dport 53", later)).toBe(true);
     expect(one("-p udp ! --dport 53", later)).toBe(false);
+    expect(one("-p udp ! --dport 53", data)).toBe(true);
+    expect(one("-p udp -m multiport --dports 53", later)).toBe(false);
     expect(one("-p udp --dport 53", first)).toBe(true);
   });
 

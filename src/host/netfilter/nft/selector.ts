@@ -146,7 +146,8 @@ export class Selectors {
     const proto = protocols[p]!;
     const need = at + size;
     const { view } = this.host.world.core;
-    const there = (c: Context): boolean => (proto === 0 || c.proto === proto) && c.fragOffset === 0 && c.l4Len >= need;
+    // the fast load of up to four aligned bytes, which every field here is, takes a later fragment's data for a header
+    const there = (c: Context): boolean => (proto === 0 || c.proto === proto) && c.l4Len >= need;
     const text = `${p} ${t.text}`;
     if (size === 1) return { text, type, get: (c) => (there(c) ? view.getUint8(c.l4 + at) : -1) };
     if (size === 2) return { text, type, get: (c) => (there(c) ? view.getUint16(c.l4 + at) : -1) };

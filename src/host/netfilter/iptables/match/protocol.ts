@@ -159,14 +159,15 @@ const tcp: MatchMaker = (place, fail) => {
         // flags under an empty mask are not compiled at all
         if (mask === 0) text = ports.text === "" ? "" : `-m tcp${ports.text}`;
         if (text === "") return { text, test: always };
-        // iptables-nft compiles to payload loads: what is there is compared, what is not there does not match
+        // iptables-nft compiles to payload loads: what is there is compared, what is not there does not match; of a
+        // later fragment it is data that is there (nft_payload_fast_eval does not ask)
         const sourceLen = isAny(source) ? 0 : 2;
         const need = Math.max(sourceLen, isAny(destination) ? 0 : 4, mask !== 0 ? 14 : 0);
         return {
           text,
           keyed: true,
           test(c) {
-            if (c.fragOffset !== 0 || c.l4Len < need) return false;
+            if (c.l4Len < need) return false;
             if (!portMatches(c.sport, source) || !portMatches(c.dport, destination)) return false;
             return mask === 0 || ((u8[c.l4 + 13]! & mask) === value) !== flagsInverted;
           },
@@ -213,7 +214,7 @@ const udp: MatchMaker = (place, fail) => {
           text,
           keyed: true,
           test: (c) =>
-            c.fragOffset === 0 && c.l4Len >= need && portMatches(c.sport, source) && portMatches(c.dport, destination),
+            c.l4Len >= need && portMatches(c.sport, source) && portMatches(c.dport, destination),
         };
       }
       return {
