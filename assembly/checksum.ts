@@ -42,8 +42,8 @@ export function sum(p: usize, len: u32, sum: u64): u64 {
   }
   if (len >= 8) {
     // the last bytes as the upper ones of a word that ends with them: lengths differ too much for branches to be foreseen
-    const shift = <u64>(8 - n) << 2;
-    const v = load<u64>(p + n - 8) >> shift >> shift;
+    const shift = (<u64>(8 - n)) << 2;
+    const v = (load<u64>(p + n - 8) >> shift) >> shift;
     return sum + (v & 0xffffffff) + (v >> 32);
   }
   if (n >= 4) {

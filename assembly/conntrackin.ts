@@ -2,9 +2,7 @@
 
 import { get16, get8 } from "./bytes.ts";
 import { fold, pseudo, sum } from "./checksum.ts";
-import {
-  attach, count, create, dirOf, find, hold, note, put, refresh, reset,
-} from "./conntrack.ts";
+import { attach, count, create, dirOf, find, hold, note, put, refresh, reset } from "./conntrack.ts";
 import { Ct, CtEvent, CtInfo, CtStatus, CtTable } from "./conntracklayout.ts";
 import { DROP, INVALID, portsAt, REPEAT, track as trackTcp, VALID } from "./conntracktcp.ts";
 import { Pkt, PktFlag } from "./layout.ts";
@@ -213,7 +211,8 @@ export function track(t: usize, h: usize, hook: u32, zone: u32, now: u32): u32 {
   const proto = ipv4.proto(ip);
   const p = ip + ipv4.headerLen(ip);
   const len = total - ipv4.headerLen(ip);
-  const check = hook == PREROUTING && load<u32>(t, CtTable.Checksum) != 0 && (load<u32>(h, Pkt.Flags) & PktFlag.CsumOk) == 0;
+  const check =
+    hook == PREROUTING && load<u32>(t, CtTable.Checksum) != 0 && (load<u32>(h, Pkt.Flags) & PktFlag.CsumOk) == 0;
   if (proto == icmp.PROTO) {
     if (len < 8 || (check && !verifies(ip, p, len, proto)) || icmp.type(p) > HIGHEST_ICMP) {
       count(t, CtTable.Error);

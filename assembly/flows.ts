@@ -62,8 +62,8 @@ function mix(a: u64, b: u64): u64 {
 
 /** The same for both directions: the lesser end comes first. */
 function hashOf(src: u32, dst: u32, ports: u32, key: u32, seed: u32): u32 {
-  const a = <u64>src << 16 | ports >> 16;
-  const b = <u64>dst << 16 | (ports & 0xffff);
+  const a = ((<u64>src) << 16) | (ports >> 16);
+  const b = ((<u64>dst) << 16) | (ports & 0xffff);
   const low = a < b ? a : b;
   const high = a < b ? b : a;
   return <u32>mix(mix(mix(seed, key), low), high);
@@ -92,7 +92,7 @@ function grow(t: usize): bool {
 /** The flow of this packet or of one that goes back, made when there is none; 0: no room for it. */
 function find(t: usize, src: u32, dst: u32, ports: u32, key: u32): usize {
   const hash = hashOf(src, dst, ports, key, load<u32>(t, FlowTable.Seed));
-  const back = ports << 16 | ports >> 16;
+  const back = (ports << 16) | (ports >> 16);
   let mask = load<u32>(t, FlowTable.Mask);
   let slots = <usize>load<u32>(t, FlowTable.Slots);
   let at = hash;
@@ -125,7 +125,7 @@ function find(t: usize, src: u32, dst: u32, ports: u32, key: u32): usize {
     if (made == 0) return 0;
     store<u32>(slab, <u32>made);
   }
-  store<u64>(slots + (at & mask) * SLOT, <u64>(count + 1) << 32 | hash);
+  store<u64>(slots + (at & mask) * SLOT, ((<u64>(count + 1)) << 32) | hash);
   store<u32>(t, count + 1, FlowTable.Count);
   const e = flowsAt(t, count);
   store<u32>(e, src, FlowEntry.Src);
@@ -203,7 +203,7 @@ export function flowsAdd(t: usize, rec: usize, count: u32): void {
     const back: u32 = src != load<u32>(e, FlowEntry.Src) || ports != load<u32>(e, FlowEntry.Ports) ? 1 : 0;
     plus(e + FlowEntry.Packets + (back << 2), 1);
     add(e + FlowEntry.Bytes + (back << 3), <f64>load<u32>(rec, Rec.Len));
-    store<u32>(e, load<u32>(e, FlowEntry.Proto) | flags << (16 + (back << 3)), FlowEntry.Proto);
+    store<u32>(e, load<u32>(e, FlowEntry.Proto) | (flags << (16 + (back << 3))), FlowEntry.Proto);
     if ((load<u32>(rec, Column.Interface) & ColumnFlag.Untimed) == 0) {
       widen(e + FlowEntry.FirstSeconds, load<f64>(rec, Column.Seconds), load<u32>(rec, Column.Nanoseconds));
     }
@@ -225,15 +225,19 @@ export function flowsMerge(t: usize, from: usize, count: u32): void {
       continue;
     }
     const back: u32 = src != load<u32>(e, FlowEntry.Src) || ports != load<u32>(e, FlowEntry.Ports) ? 1 : 0;
-    const flags = back ? (proto >> 24) | (proto >> 16 & 0xff) << 8 : proto >> 16;
+    const flags = back ? (proto >> 24) | (((proto >> 16) & 0xff) << 8) : proto >> 16;
     plus(e + FlowEntry.Packets + (back << 2), there);
     plus(e + FlowEntry.PacketsBack - (back << 2), thence);
     add(e + FlowEntry.Bytes + (back << 3), load<f64>(from, FlowEntry.Bytes));
     add(e + FlowEntry.BytesBack - (back << 3), load<f64>(from, FlowEntry.BytesBack));
-    store<u32>(e, load<u32>(e, FlowEntry.Proto) | flags << 16, FlowEntry.Proto);
+    store<u32>(e, load<u32>(e, FlowEntry.Proto) | (flags << 16), FlowEntry.Proto);
     const first = load<f64>(from, FlowEntry.FirstSeconds);
     if (first != first) continue;
     widen(e + FlowEntry.FirstSeconds, first, load<u32>(from, FlowEntry.FirstNanoseconds));
-    widen(e + FlowEntry.FirstSeconds, load<f64>(from, FlowEntry.LastSeconds), load<u32>(from, FlowEntry.LastNanoseconds));
+    widen(
+      e + FlowEntry.FirstSeconds,
+      load<f64>(from, FlowEntry.LastSeconds),
+      load<u32>(from, FlowEntry.LastNanoseconds),
+    );
   }
 }

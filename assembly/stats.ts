@@ -68,6 +68,7 @@ export function statsAdd(s: usize, rec: usize, count: u32): void {
       } else if ((layers & Layer.Udp) != 0) {
         if (shown >= UDP_SHOWN) status(s, UDP, layers >> 18);
       } else if ((layers & Layer.Icmp) != 0 && shown >= ICMP_SHOWN) status(s, ICMP, layers >> 18);
-    } else if ((layers & (Layer.Eth | Layer.Arp)) == Layer.Eth) add(s + Stats.Types + ((load<u32>(rec, Rec.Type) >> 16) << 3), 1);
+    } else if ((layers & (Layer.Eth | Layer.Arp)) == Layer.Eth)
+      add(s + Stats.Types + ((load<u32>(rec, Rec.Type) >> 16) << 3), 1);
   }
 }

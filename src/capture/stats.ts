@@ -42,7 +42,13 @@ export interface CaptureStats {
 }
 
 const layerNames: readonly (readonly [Layer, string])[] = [
-  [Layer.Eth, "eth"], [Layer.Vlan, "vlan"], [Layer.Arp, "arp"], [Layer.Ip, "ip"], [Layer.Icmp, "icmp"], [Layer.Udp, "udp"], [Layer.Tcp, "tcp"],
+  [Layer.Eth, "eth"],
+  [Layer.Vlan, "vlan"],
+  [Layer.Arp, "arp"],
+  [Layer.Ip, "ip"],
+  [Layer.Icmp, "icmp"],
+  [Layer.Udp, "udp"],
+  [Layer.Tcp, "tcp"],
 ];
 
 /** The least EtherType (IEEE 802.3): below are lengths. */
@@ -73,13 +79,18 @@ export class StatsCounter {
   read(): CaptureStats {
     const f64 = (at: number): number => this.core.view.getFloat64(this.at + at, true);
     const time = (seconds: Stats, nanoseconds: Stats): Time | null =>
-      Number.isNaN(f64(seconds)) ? null : { seconds: f64(seconds), nanoseconds: this.core.u32[(this.at + nanoseconds) >>> 2]! };
+      Number.isNaN(f64(seconds))
+        ? null
+        : { seconds: f64(seconds), nanoseconds: this.core.u32[(this.at + nanoseconds) >>> 2]! };
     const protocols: CaptureStats["protocols"] = new Map();
     for (let bits = 0; bits < StatsSize.Chains; bits++) {
       const frames = f64(Stats.Chains + bits * 16);
       if (frames === 0) continue;
       const chain = layerNames.filter(([layer]) => (bits & layer) !== 0).map(([, name]) => name);
-      protocols.set(chain.length === 0 ? "other" : chain.join(":"), { frames, bytes: f64(Stats.Chains + bits * 16 + 8) });
+      protocols.set(chain.length === 0 ? "other" : chain.join(":"), {
+        frames,
+        bytes: f64(Stats.Chains + bits * 16 + 8),
+      });
     }
     const etherTypes = new Map<number, number>();
     for (let type = 0; type < 65536; type++) {
@@ -87,7 +98,8 @@ export class StatsCounter {
       if (n > 0) increase(etherTypes, type < TYPE_MIN ? 0 : type, n);
     }
     const ipProtocols = new Map<number, number>();
-    for (let p = 0; p < 256; p++) if (f64(Stats.Protocols + p * 8) > 0) ipProtocols.set(p, f64(Stats.Protocols + p * 8));
+    for (let p = 0; p < 256; p++)
+      if (f64(Stats.Protocols + p * 8) > 0) ipProtocols.set(p, f64(Stats.Protocols + p * 8));
     const counts = (row: number): ChecksumCounts => {
       const [bad, good, unverified, absent] = [0, 8, 16, 24].map((i) => f64(Stats.Checksums + row * 32 + i));
       return { bad: bad!, good: good!, unverified: unverified!, absent: absent! };

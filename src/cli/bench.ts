@@ -33,7 +33,10 @@ function figure(v: number): string {
 export function formatResult(r: Result): string {
   const line = (name: string, s: { median: number; min: number; max: number }, rest: string): string => {
     const spread = s.min === s.max ? "" : `${figure(s.min)} to ${figure(s.max)}`;
-    return `${name.padEnd(30)} ${figure(s.median).padStart(10)} ${r.unit.padEnd(10)} ${spread.padEnd(22)} ${rest}`.trimEnd() + "\n";
+    return (
+      `${name.padEnd(30)} ${figure(s.median).padStart(10)} ${r.unit.padEnd(10)} ${spread.padEnd(22)} ${rest}`.trimEnd() +
+      "\n"
+    );
   };
   let text = line(r.name, r, r.note);
   for (const [name, s] of Object.entries(r.peers)) {

@@ -1,7 +1,8 @@
 // src/cli/decode-dns.ts: a DNS message (RFC 1035) as Wireshark shows it: damaged ones as far as they can be read.
 
 const be16 = (b: Uint8Array, p: number): number => (b[p]! << 8) | b[p + 1]!;
-const be32 = (b: Uint8Array, p: number): number => ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
+const be32 = (b: Uint8Array, p: number): number =>
+  ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
 
 const A = 1;
 const NS = 2;
@@ -47,8 +48,23 @@ export interface DnsFields {
 /** Fields to fill, used again for every message. */
 export function dnsFields(): DnsFields {
   return {
-    header: 0, numbers: [0, 0, 0, 0, 0, 0], queryName: [], queryType: [], queryClass: [], name: [], type: [], class: [], ttl: [],
-    length: [], a: [], aaaa: [], cname: [], ns: [], ptr: [], mx: [], txt: [],
+    header: 0,
+    numbers: [0, 0, 0, 0, 0, 0],
+    queryName: [],
+    queryType: [],
+    queryClass: [],
+    name: [],
+    type: [],
+    class: [],
+    ttl: [],
+    length: [],
+    a: [],
+    aaaa: [],
+    cname: [],
+    ns: [],
+    ptr: [],
+    mx: [],
+    txt: [],
   };
 }
 
@@ -84,7 +100,23 @@ export class DnsMessage {
     this.start = start;
     this.end = end;
     this.at = start + 12;
-    for (const list of [f.queryName, f.queryType, f.queryClass, f.name, f.type, f.class, f.ttl, f.length, f.a, f.aaaa, f.cname, f.ns, f.ptr, f.mx, f.txt]) {
+    for (const list of [
+      f.queryName,
+      f.queryType,
+      f.queryClass,
+      f.name,
+      f.type,
+      f.class,
+      f.ttl,
+      f.length,
+      f.a,
+      f.aaaa,
+      f.cname,
+      f.ns,
+      f.ptr,
+      f.mx,
+      f.txt,
+    ]) {
       list.length = 0;
     }
     this.values.length = 0;
@@ -163,7 +195,7 @@ export class DnsMessage {
         return `MX ${dotted(last(f.mx, this.name()))} ${be16(b, start)}`;
       case TXT: {
         let s = "TXT";
-        for (const end = start + length; this.at < end; ) {
+        for (const end = start + length; this.at < end;) {
           this.need(1);
           const n = b[this.at]!;
           this.at++;
@@ -186,7 +218,7 @@ export class DnsMessage {
         return "SOA";
       case OPT:
         // options, each a code and a length in front; one that is too long ends the message
-        for (const end = this.at + length; this.at < end; ) {
+        for (const end = this.at + length; this.at < end;) {
           if (this.at + 4 > end) throw short;
           const n = be16(b, this.at + 2);
           if (this.at + 4 + n > end) throw short;
@@ -297,7 +329,7 @@ const letters: Record<number, string> = { 7: "a", 8: "b", 9: "t", 10: "n", 11: "
  */
 function escaped(bytes: readonly number[]): string {
   let s = "";
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const c = bytes[i++]!;
     if (c < 0x80) {
       s += c >= 0x20 && c !== 0x7f ? String.fromCharCode(c) : `\\${letters[c] ?? c.toString(8).padStart(3, "0")}`;
@@ -328,13 +360,17 @@ function shown(v: number): string {
 /** RFC 5952, as inet_ntop writes it. */
 export function formatIpv6(b: Uint8Array, at: number): string {
   let [best, bestLength] = [-1, 1];
-  for (let i = 0; i < 8; ) {
+  for (let i = 0; i < 8;) {
     let j = i;
     while (j < 8 && be16(b, at + 2 * j) === 0) j++;
     if (j - i > bestLength) [best, bestLength] = [i, j - i];
     i = j > i ? j : i + 1;
   }
-  const v4 = best === 0 && (bestLength === 6 || (bestLength === 7 && be16(b, at + 14) !== 1) || (bestLength === 5 && be16(b, at + 10) === 0xffff));
+  const v4 =
+    best === 0 &&
+    (bestLength === 6 ||
+      (bestLength === 7 && be16(b, at + 14) !== 1) ||
+      (bestLength === 5 && be16(b, at + 10) === 0xffff));
   let s = "";
   for (let i = 0; i < 8; i++) {
     if (i === best) {

@@ -19,7 +19,8 @@ export function httpLength(b: Uint8Array, asked: string | null): [length: number
   const length = field(text, "content-length");
   const chunked = /chunked/i.test(field(text, "transfer-encoding") ?? "");
   const code = response ? Number(/^\S+ +(\d{3})/.exec(text)?.[1] ?? 0) : 0;
-  if (response && (asked === "HEAD" || (code >= 100 && code < 200) || code === 204 || code === 304)) return [head, method];
+  if (response && (asked === "HEAD" || (code >= 100 && code < 200) || code === 204 || code === 304))
+    return [head, method];
   if (chunked) return [chunksEnd(b, head), method];
   if (length !== null && /^\s*\d+\s*$/.test(length)) {
     const end = head + Number(length);

@@ -11,36 +11,97 @@ import { type ByteWriter, literal } from "./byte-writer.ts";
 const key = (name: string): Uint8Array => literal(`,"${name}":`);
 
 const k = {
-  number: literal('{"frame.number":'), len: key("frame.len"), capLen: key("frame.cap_len"),
-  ethDst: literal(',"eth.dst":"'), ethSrc: literal('","eth.src":"'), ethType: literal('","eth.type":'), ethLen: literal('","eth.len":'),
-  vlanId: key("vlan.id"), vlanPriority: key("vlan.priority"), vlanEtype: key("vlan.etype"),
-  arpHwType: key("arp.hw.type"), arpProtoType: key("arp.proto.type"), arpHwSize: key("arp.hw.size"), arpProtoSize: key("arp.proto.size"),
-  arpOpcode: key("arp.opcode"), arpSrcMac: literal(',"arp.src.hw_mac":"'), arpSrcIp: literal(',"arp.src.proto_ipv4":"'),
-  arpDstMac: literal(',"arp.dst.hw_mac":"'), arpDstIp: literal(',"arp.dst.proto_ipv4":"'),
-  ipVersion: key("ip.version"), ipHdrLen: key("ip.hdr_len"), ipDsfield: key("ip.dsfield"), ipLen: key("ip.len"), ipId: key("ip.id"),
-  ipRb: key("ip.flags.rb"), ipDf: key("ip.flags.df"), ipMf: key("ip.flags.mf"), ipOffset: key("ip.frag_offset"), ipTtl: key("ip.ttl"),
-  ipProto: key("ip.proto"), ipChecksum: key("ip.checksum"), ipStatus: key("ip.checksum.status"), ipSrc: literal(',"ip.src":"'),
-  ipDst: literal(',"ip.dst":"'), ipOptType: literal(',"ip.opt.type":['),
-  icmpType: key("icmp.type"), icmpCode: key("icmp.code"), icmpChecksum: key("icmp.checksum"), icmpStatus: key("icmp.checksum.status"),
-  icmpIdent: key("icmp.ident"), icmpSeq: key("icmp.seq"), icmpMtu: key("icmp.mtu"), icmpGateway: literal(',"icmp.redir_gw":"'),
-  udpSrc: key("udp.srcport"), udpDst: key("udp.dstport"), udpLength: key("udp.length"), udpChecksum: key("udp.checksum"),
+  number: literal('{"frame.number":'),
+  len: key("frame.len"),
+  capLen: key("frame.cap_len"),
+  ethDst: literal(',"eth.dst":"'),
+  ethSrc: literal('","eth.src":"'),
+  ethType: literal('","eth.type":'),
+  ethLen: literal('","eth.len":'),
+  vlanId: key("vlan.id"),
+  vlanPriority: key("vlan.priority"),
+  vlanEtype: key("vlan.etype"),
+  arpHwType: key("arp.hw.type"),
+  arpProtoType: key("arp.proto.type"),
+  arpHwSize: key("arp.hw.size"),
+  arpProtoSize: key("arp.proto.size"),
+  arpOpcode: key("arp.opcode"),
+  arpSrcMac: literal(',"arp.src.hw_mac":"'),
+  arpSrcIp: literal(',"arp.src.proto_ipv4":"'),
+  arpDstMac: literal(',"arp.dst.hw_mac":"'),
+  arpDstIp: literal(',"arp.dst.proto_ipv4":"'),
+  ipVersion: key("ip.version"),
+  ipHdrLen: key("ip.hdr_len"),
+  ipDsfield: key("ip.dsfield"),
+  ipLen: key("ip.len"),
+  ipId: key("ip.id"),
+  ipRb: key("ip.flags.rb"),
+  ipDf: key("ip.flags.df"),
+  ipMf: key("ip.flags.mf"),
+  ipOffset: key("ip.frag_offset"),
+  ipTtl: key("ip.ttl"),
+  ipProto: key("ip.proto"),
+  ipChecksum: key("ip.checksum"),
+  ipStatus: key("ip.checksum.status"),
+  ipSrc: literal(',"ip.src":"'),
+  ipDst: literal(',"ip.dst":"'),
+  ipOptType: literal(',"ip.opt.type":['),
+  icmpType: key("icmp.type"),
+  icmpCode: key("icmp.code"),
+  icmpChecksum: key("icmp.checksum"),
+  icmpStatus: key("icmp.checksum.status"),
+  icmpIdent: key("icmp.ident"),
+  icmpSeq: key("icmp.seq"),
+  icmpMtu: key("icmp.mtu"),
+  icmpGateway: literal(',"icmp.redir_gw":"'),
+  udpSrc: key("udp.srcport"),
+  udpDst: key("udp.dstport"),
+  udpLength: key("udp.length"),
+  udpChecksum: key("udp.checksum"),
   udpStatus: key("udp.checksum.status"),
-  tcpSrc: key("tcp.srcport"), tcpDst: key("tcp.dstport"), tcpLen: key("tcp.len"), tcpSeq: key("tcp.seq_raw"), tcpAck: key("tcp.ack_raw"),
-  tcpHdrLen: key("tcp.hdr_len"), tcpFlags: key("tcp.flags"), tcpWindow: key("tcp.window_size_value"), tcpChecksum: key("tcp.checksum"),
-  tcpStatus: key("tcp.checksum.status"), tcpUrgent: key("tcp.urgent_pointer"), tcpOptions: literal(',"tcp.options":"'),
-  mss: key("tcp.options.mss_val"), wscale: key("tcp.options.wscale.shift"), sackPerm: literal(',"tcp.options.sack_perm":1'),
-  sackLe: literal(',"tcp.options.sack_le":['), sackRe: literal(',"tcp.options.sack_re":['), tsval: key("tcp.options.timestamp.tsval"),
+  tcpSrc: key("tcp.srcport"),
+  tcpDst: key("tcp.dstport"),
+  tcpLen: key("tcp.len"),
+  tcpSeq: key("tcp.seq_raw"),
+  tcpAck: key("tcp.ack_raw"),
+  tcpHdrLen: key("tcp.hdr_len"),
+  tcpFlags: key("tcp.flags"),
+  tcpWindow: key("tcp.window_size_value"),
+  tcpChecksum: key("tcp.checksum"),
+  tcpStatus: key("tcp.checksum.status"),
+  tcpUrgent: key("tcp.urgent_pointer"),
+  tcpOptions: literal(',"tcp.options":"'),
+  mss: key("tcp.options.mss_val"),
+  wscale: key("tcp.options.wscale.shift"),
+  sackPerm: literal(',"tcp.options.sack_perm":1'),
+  sackLe: literal(',"tcp.options.sack_le":['),
+  sackRe: literal(',"tcp.options.sack_re":['),
+  tsval: key("tcp.options.timestamp.tsval"),
   tsecr: key("tcp.options.timestamp.tsecr"),
-  httpMethod: literal(',"http.request.method":"'), httpUri: literal(',"http.request.uri":"'),
-  httpRequestVersion: literal(',"http.request.version":"'), httpRequestLine: literal(',"http.request.line":['),
-  httpResponseVersion: literal(',"http.response.version":"'), httpCode: key("http.response.code"),
-  httpPhrase: literal(',"http.response.phrase":"'), httpResponseLine: literal(',"http.response.line":['),
-  proto: literal(',"proto":['), eth: literal('"eth"'), vlan: literal('"vlan"'), arp: literal('"arp"'), ip: literal('"ip"'),
-  icmp: literal('"icmp"'), udp: literal('"udp"'), tcp: literal('"tcp"'), http: literal('"http"'), dns: literal('"dns"'),
+  httpMethod: literal(',"http.request.method":"'),
+  httpUri: literal(',"http.request.uri":"'),
+  httpRequestVersion: literal(',"http.request.version":"'),
+  httpRequestLine: literal(',"http.request.line":['),
+  httpResponseVersion: literal(',"http.response.version":"'),
+  httpCode: key("http.response.code"),
+  httpPhrase: literal(',"http.response.phrase":"'),
+  httpResponseLine: literal(',"http.response.line":['),
+  proto: literal(',"proto":['),
+  eth: literal('"eth"'),
+  vlan: literal('"vlan"'),
+  arp: literal('"arp"'),
+  ip: literal('"ip"'),
+  icmp: literal('"icmp"'),
+  udp: literal('"udp"'),
+  tcp: literal('"tcp"'),
+  http: literal('"http"'),
+  dns: literal('"dns"'),
   end: literal("]}\n"),
 };
 
-const dnsHeader = ["id", "flags", "count.queries", "count.answers", "count.auth_rr", "count.add_rr"].map((n) => key(`dns.${n}`));
+const dnsHeader = ["id", "flags", "count.queries", "count.answers", "count.auth_rr", "count.add_rr"].map((n) =>
+  key(`dns.${n}`),
+);
 
 const TCP_SYN = 2;
 const OPCODE_UPDATE = 5;
@@ -64,7 +125,8 @@ const TYPE_AX25_IP = 0xcc;
 const inSummary = [0, 4, 4, 3, 4, 3, 4, 0, 3, 2, 0, 2, 2, 2];
 
 const be16 = (b: Uint8Array, p: number): number => (b[p]! << 8) | b[p + 1]!;
-const be32 = (b: Uint8Array, p: number): number => ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
+const be32 = (b: Uint8Array, p: number): number =>
+  ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
 
 /** IPv4 options that Wireshark shows the type of. */
 function isKnownOption(type: number): boolean {
@@ -82,7 +144,11 @@ const MPTCP = 30;
  * option's first block is looked at for a duplicate (RFC 2883) when the acknowledgement is above 0, as serial numbers go.
  */
 function isDamaged(kind: number, len: number, ack: number): boolean {
-  return (kind === SACK && len < 10 && ack < 0x8000_0000) || (kind === MPTCP && len < 4) || (kind === SCPS && len > 4 && (len & 1) === 1);
+  return (
+    (kind === SACK && len < 10 && ack < 0x8000_0000) ||
+    (kind === MPTCP && len < 4) ||
+    (kind === SCPS && len > 4 && (len & 1) === 1)
+  );
 }
 
 /** Wireshark shows a text up to its first NUL. */
@@ -171,7 +237,8 @@ export class JsonLines {
       if (layers & Layer.Tcp) this.tcp(trans, shown, layers);
       else if (layers & Layer.Udp) this.udp(trans, shown, layers);
       else if (layers & Layer.Icmp) this.icmp(trans, shown, layers);
-      if (layers & (Layer.Tcp | Layer.Udp) && (layers & Layer.Reset) === 0 && !this.damaged) app = this.application(layers);
+      if (layers & (Layer.Tcp | Layer.Udp) && (layers & Layer.Reset) === 0 && !this.damaged)
+        app = this.application(layers);
     }
     this.proto(layers, app);
   }
@@ -259,7 +326,8 @@ export class JsonLines {
     const total = 8 + 2 * hwSize + 2 * protoSize;
     if (this.d.get(Rec.NetLen) < total) return;
     const summary = op > 13 ? 0 : inSummary[op]!;
-    if (n < (summary === 4 ? total : summary === 3 ? total - protoSize : summary === 2 ? 8 + hwSize + protoSize : 8)) return;
+    if (n < (summary === 4 ? total : summary === 3 ? total - protoSize : summary === 2 ? 8 + hwSize + protoSize : 8))
+      return;
     let at = 8;
     if (ethernet && n >= at + 6) this.quoted(k.arpSrcMac, p + at, true);
     at += hwSize;
@@ -318,7 +386,7 @@ export class JsonLines {
   private ipv4Options(p: number, n: number): void {
     const { out, bytes } = this;
     let some = false;
-    for (let i = 20; i < n; ) {
+    for (let i = 20; i < n;) {
       const type = bytes[p + i]!;
       if (isKnownOption(type)) {
         out.literal(some ? comma : k.ipOptType);
@@ -390,7 +458,7 @@ export class JsonLines {
     out.byte(QUOTE);
     let seen = 0;
     let sackAt = 0;
-    for (let i = 20; i < n; ) {
+    for (let i = 20; i < n;) {
       const kind = bytes[p + i]!;
       if (kind === 0) break;
       if (kind === 1) {
@@ -434,7 +502,7 @@ export class JsonLines {
   private sack(name: Uint8Array, p: number, from: number, n: number, headerLen: number, edge: 0 | 4): void {
     const { out, bytes } = this;
     let some = false;
-    for (let i = from; i < n; ) {
+    for (let i = from; i < n;) {
       const kind = bytes[p + i]!;
       if (kind === 0) break;
       if (kind === 1) {
@@ -471,7 +539,7 @@ export class JsonLines {
     if (protocol !== Layer.DnsPort) return null;
     if (layers & Layer.Udp) return this.dnsFields(at, at + n);
     // each message behind its length (RFC 1035 §4.2.2); one that is empty is passed over
-    for (let p = at; p + 2 <= at + n; ) {
+    for (let p = at; p + 2 <= at + n;) {
       const length = be16(this.bytes, p);
       if (length >= 4) return this.dnsFields(p + 2, Math.min(at + n, p + 2 + length));
       p += 2 + length;
@@ -539,7 +607,8 @@ export class JsonLines {
     const f = dns.fields;
     for (let i = 0; i < f.header; i++) {
       // the first three counts of an update (RFC 2136) have names of their own
-      if (i < 2 || i === 5 || ((f.numbers[1]! >>> 11) & 15) !== OPCODE_UPDATE) this.number(dnsHeader[i]!, f.numbers[i]!);
+      if (i < 2 || i === 5 || ((f.numbers[1]! >>> 11) & 15) !== OPCODE_UPDATE)
+        this.number(dnsHeader[i]!, f.numbers[i]!);
     }
     this.list("dns.qry.name", f.queryName);
     this.list("dns.qry.type", f.queryType);

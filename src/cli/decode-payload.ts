@@ -74,7 +74,9 @@ export class Payload {
     const word = (i: number): number => (u8[at + 2 * i]! << 8) | u8[at + 2 * i + 1]!;
     const flags = word(1);
     if ((flags & 0x7800) !== 0 || word(5) > 10) return false;
-    return (flags & 0x8000) === 0 ? word(2) === 1 && word(3) === 0 && word(4) === 0 : word(2) <= 1 && word(3) <= 100 && word(4) <= 10;
+    return (flags & 0x8000) === 0
+      ? word(2) === 1 && word(3) === 0 && word(4) === 0
+      : word(2) <= 1 && word(3) <= 100 && word(4) <= 10;
   }
 
   /** A first line that begins with `HTTP/1.` or ends with it and one more character. */
@@ -82,7 +84,8 @@ export class Payload {
     const { u8 } = this.d.core;
     if (u8[at]! < 0x20 || u8[at]! > 0x7e) return false;
     let end = at;
-    for (; end < at + n && u8[end] !== LF; end++) if (u8[end]! < 0x20 && u8[end] !== TAB && u8[end + 1] !== LF) return false;
+    for (; end < at + n && u8[end] !== LF; end++)
+      if (u8[end]! < 0x20 && u8[end] !== TAB && u8[end + 1] !== LF) return false;
     if (end === at + n) return false;
     const length = end - at - (u8[end - 1] === 13 ? 1 : 0);
     return length > 8 && (isHttp1(u8, at) || isHttp1(u8, at + length - 8));

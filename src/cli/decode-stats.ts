@@ -13,7 +13,14 @@ import { protocolName, timeText } from "./flows-rows.ts";
 const TOP = 10;
 
 const etherTypes: Readonly<Record<number, string>> = {
-  0: "llc", 0x0806: "arp", 0x86dd: "ipv6", 0x88a8: "802.1ad", 0x88cc: "lldp", 0x8847: "mpls", 0x8863: "pppoe-discovery", 0x8864: "pppoe",
+  0: "llc",
+  0x0806: "arp",
+  0x86dd: "ipv6",
+  0x88a8: "802.1ad",
+  0x88cc: "lldp",
+  0x8847: "mpls",
+  0x8863: "pppoe-discovery",
+  0x8864: "pppoe",
 };
 
 interface Conversation {
@@ -59,11 +66,20 @@ function table(rows: readonly (readonly (string | number)[])[]): string {
   const cells = rows.map((r) => r.map(String));
   const widths = cells[0]!.map((_, i) => Math.max(...cells.map((r) => r[i]!.length)));
   const line = (r: string[], row: readonly (string | number)[]): string =>
-    r.map((c, i) => (typeof rows.at(-1)![i] === "number" || typeof row[i] === "number" ? c.padStart(widths[i]!) : c.padEnd(widths[i]!))).join("  ");
+    r
+      .map((c, i) =>
+        typeof rows.at(-1)![i] === "number" || typeof row[i] === "number"
+          ? c.padStart(widths[i]!)
+          : c.padEnd(widths[i]!),
+      )
+      .join("  ");
   return cells.map((r, i) => `  ${line(r, rows[i]!).trimEnd()}\n`).join("");
 }
 
-const sizeNames = [...sizeBounds.map((bound, i) => `${i === 0 ? 0 : sizeBounds[i - 1]}-${bound - 1}`), `${sizeBounds.at(-1)}-`];
+const sizeNames = [
+  ...sizeBounds.map((bound, i) => `${i === 0 ? 0 : sizeBounds[i - 1]}-${bound - 1}`),
+  `${sizeBounds.at(-1)}-`,
+];
 
 function spanOf(s: CaptureStats): number | null {
   if (s.first === null || s.last === null) return null;
@@ -104,26 +120,64 @@ function asText(s: CaptureStats, conversations: { top: Conversation[]; count: nu
   if (s.first !== null && s.last !== null && span !== null) {
     const day = (t: { seconds: number; nanoseconds: number }): string => {
       const date = new Date(t.seconds * 1000);
-      return Number.isNaN(date.getTime()) ? timeText(t.seconds, t.nanoseconds)
+      return Number.isNaN(date.getTime())
+        ? timeText(t.seconds, t.nanoseconds)
         : `${date.toISOString().slice(0, -5).replace("T", " ")}.${String(t.nanoseconds).padStart(9, "0")}`;
     };
     lines.push(`${day(s.first)} to ${day(s.last)} UTC, ${span.toFixed(6)} s`);
-    lines.push(span > 0 ? `, ${(s.frames / span).toFixed(1)} frames/s, ${((s.bytes * 8) / span).toFixed(0)} bit/s\n` : "\n");
+    lines.push(
+      span > 0 ? `, ${(s.frames / span).toFixed(1)} frames/s, ${((s.bytes * 8) / span).toFixed(0)} bit/s\n` : "\n",
+    );
   }
   if (s.frames === 0) return lines.join("");
-  lines.push("\n", table([["protocols", "frames", "bytes"], ...sorted(s.protocols).map(([chain, n]) => [chain, n.frames, n.bytes])]));
+  lines.push(
+    "\n",
+    table([["protocols", "frames", "bytes"], ...sorted(s.protocols).map(([chain, n]) => [chain, n.frames, n.bytes])]),
+  );
   const others = [
-    ...[...s.ipProtocols].map(([p, n]) => [`ip protocol ${p}${protocolName(p) === String(p) ? "" : ` (${protocolName(p)})`}`, n] as const),
-    ...[...s.etherTypes].map(([t, n]) => [t === 0 ? "llc (802.3)" : `type 0x${t.toString(16).padStart(4, "0")}${t in etherTypes ? ` (${etherTypes[t]})` : ""}`, n] as const),
+    ...[...s.ipProtocols].map(
+      ([p, n]) => [`ip protocol ${p}${protocolName(p) === String(p) ? "" : ` (${protocolName(p)})`}`, n] as const,
+    ),
+    ...[...s.etherTypes].map(
+      ([t, n]) =>
+        [
+          t === 0
+            ? "llc (802.3)"
+            : `type 0x${t.toString(16).padStart(4, "0")}${t in etherTypes ? ` (${etherTypes[t]})` : ""}`,
+          n,
+        ] as const,
+    ),
   ];
   if (others.length > 0) lines.push("\n", table([["behind them", "frames"], ...others]));
-  lines.push("\n", table([["checksums", "bad", "good", "unverified", "absent"],
-    ...checksumLayers.map((l) => [l, s.checksums[l].bad, s.checksums[l].good, s.checksums[l].unverified, s.checksums[l].absent])]));
+  lines.push(
+    "\n",
+    table([
+      ["checksums", "bad", "good", "unverified", "absent"],
+      ...checksumLayers.map((l) => [
+        l,
+        s.checksums[l].bad,
+        s.checksums[l].good,
+        s.checksums[l].unverified,
+        s.checksums[l].absent,
+      ]),
+    ]),
+  );
   const share = (n: number): string => `${((100 * n) / s.frames).toFixed(1)} %`;
-  lines.push("\n", table([["length", "frames", "share"], ...s.sizes.map((n, i) => [sizeNames[i]!, n, share(n)]).filter((r) => r[1] !== 0)]));
+  lines.push(
+    "\n",
+    table([
+      ["length", "frames", "share"],
+      ...s.sizes.map((n, i) => [sizeNames[i]!, n, share(n)]).filter((r) => r[1] !== 0),
+    ]),
+  );
   if (conversations.count > 0) {
-    lines.push("\n", table([["flows", "", "", "packets", "bytes", "back", "bytes back"],
-      ...conversations.top.map((c) => [c.proto, c.src, c.dst, c.packets, c.bytes, c.packetsBack, c.bytesBack])]));
+    lines.push(
+      "\n",
+      table([
+        ["flows", "", "", "packets", "bytes", "back", "bytes back"],
+        ...conversations.top.map((c) => [c.proto, c.src, c.dst, c.packets, c.bytes, c.packetsBack, c.bytesBack]),
+      ]),
+    );
     const more = conversations.count - conversations.top.length;
     if (more > 0) lines.push(`  and ${more} more\n`);
   }
@@ -144,7 +198,12 @@ export async function printStats(paths: readonly string[], options: StatsOptions
   let conversations: { top: Conversation[]; count: number } = { top: [], count: 0 };
   let missed = 0;
   const failures: string[] = [];
-  for await (const found of surveys(paths, { stats: true, filter: options.filter, most: options.most, flows: MOST_FLOWS })) {
+  for await (const found of surveys(paths, {
+    stats: true,
+    filter: options.filter,
+    most: options.most,
+    flows: MOST_FLOWS,
+  })) {
     missed += found.missed;
     if (found.error !== null) failures.push(found.error);
     if (total === null) total = found.stats!;
@@ -164,5 +223,6 @@ export async function printStats(paths: readonly string[], options: StatsOptions
     process.stdout.write(options.json ? asJson(total!, conversations) : asText(total!, conversations));
   }
   if (missed > 0) failures.push(`more than ${MOST_FLOWS} flows: ${missed} packets are counted in none`);
-  if (failures.length > 0) throw new Failure(failures[0]! + (failures.length > 1 ? ` (and ${failures.length - 1} more)` : ""));
+  if (failures.length > 0)
+    throw new Failure(failures[0]! + (failures.length > 1 ? ` (and ${failures.length - 1} more)` : ""));
 }

@@ -52,7 +52,10 @@ export class Streams {
   message: Uint8Array = new Uint8Array(0);
   protocol = 0;
 
-  constructor(private readonly d: Dissection, private readonly payload: Payload) {}
+  constructor(
+    private readonly d: Dissection,
+    private readonly payload: Payload,
+  ) {}
 
   /** Takes the segment that was dissected last; whether it completes a message. */
   segment(): boolean {
@@ -105,7 +108,7 @@ export class Streams {
     if (-ahead >= b.length) return false;
     if (s.length + b.length > MOST_BYTES) s.length = 0;
     s.append(b.subarray(-ahead));
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       more = false;
       for (const [at, bytes] of s.held) {
         const gap = (at - s.next) | 0;

@@ -4,10 +4,42 @@ import { type ByteWriter, printable } from "./byte-writer.ts";
 import { DnsMessage, dotted } from "./decode-dns.ts";
 
 const types = new Map([
-  [1, "A"], [2, "NS"], [5, "CNAME"], [6, "SOA"], [12, "PTR"], [13, "HINFO"], [15, "MX"], [16, "TXT"], [28, "AAAA"], [33, "SRV"], [35, "NAPTR"],
-  [39, "DNAME"], [41, "OPT"], [43, "DS"], [46, "RRSIG"], [47, "NSEC"], [48, "DNSKEY"], [50, "NSEC3"], [64, "SVCB"], [65, "HTTPS"], [252, "AXFR"], [255, "ANY"],
+  [1, "A"],
+  [2, "NS"],
+  [5, "CNAME"],
+  [6, "SOA"],
+  [12, "PTR"],
+  [13, "HINFO"],
+  [15, "MX"],
+  [16, "TXT"],
+  [28, "AAAA"],
+  [33, "SRV"],
+  [35, "NAPTR"],
+  [39, "DNAME"],
+  [41, "OPT"],
+  [43, "DS"],
+  [46, "RRSIG"],
+  [47, "NSEC"],
+  [48, "DNSKEY"],
+  [50, "NSEC3"],
+  [64, "SVCB"],
+  [65, "HTTPS"],
+  [252, "AXFR"],
+  [255, "ANY"],
 ]);
-const errors = ["", " FormErr", " ServFail", " NXDomain", " NotImp", " Refused", " YXDomain", " YXRRSet", " NXRRSet", " NotAuth", " NotZone"];
+const errors = [
+  "",
+  " FormErr",
+  " ServFail",
+  " NXDomain",
+  " NotImp",
+  " Refused",
+  " YXDomain",
+  " YXRRSet",
+  " NXRRSet",
+  " NotAuth",
+  " NotZone",
+];
 
 const message = new DnsMessage();
 
@@ -15,7 +47,14 @@ const message = new DnsMessage();
 export function dnsText(out: ByteWriter, b: Uint8Array, p: number, n: number, before = ": "): boolean {
   if (n < 12 || !message.read(b, p, p + n)) return false;
   const f = message.fields;
-  const [id, flags, queries, answers, authorities, additionals] = f.numbers as [number, number, number, number, number, number];
+  const [id, flags, queries, answers, authorities, additionals] = f.numbers as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   if ((flags & 0x7800) !== 0 || f.queryName.length < queries || message.values.length < answers) return false;
   let s: string;
   if (flags & 0x8000) {

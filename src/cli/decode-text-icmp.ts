@@ -4,14 +4,27 @@ import { formatIpv4 } from "../core/address.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 
 const be16 = (b: Uint8Array, p: number): number => (b[p]! << 8) | b[p + 1]!;
-const be32 = (b: Uint8Array, p: number): number => ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
+const be32 = (b: Uint8Array, p: number): number =>
+  ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
 
 /** What is unreachable, by code; `@` stands for the address. */
 const unreachable = [
-  "net @ unreachable", "host @ unreachable", "", "", "", "@ unreachable - source route failed", "net @ unreachable - unknown",
-  "host @ unreachable - unknown", "@ unreachable - source host isolated", "net @ unreachable - admin prohibited",
-  "host @ unreachable - admin prohibited", "net @ unreachable - tos prohibited", "host @ unreachable - tos prohibited",
-  "host @ unreachable - admin prohibited filter", "host @ unreachable - host precedence violation", "host @ unreachable - precedence cutoff",
+  "net @ unreachable",
+  "host @ unreachable",
+  "",
+  "",
+  "",
+  "@ unreachable - source route failed",
+  "net @ unreachable - unknown",
+  "host @ unreachable - unknown",
+  "@ unreachable - source host isolated",
+  "net @ unreachable - admin prohibited",
+  "host @ unreachable - admin prohibited",
+  "net @ unreachable - tos prohibited",
+  "host @ unreachable - tos prohibited",
+  "host @ unreachable - admin prohibited filter",
+  "host @ unreachable - host precedence violation",
+  "host @ unreachable - precedence cutoff",
 ];
 const redirects = ["redirect @ to net ", "redirect @ to host ", "redirect-tos @ to net ", "redirect-tos @ to host "];
 
@@ -40,7 +53,11 @@ function message(b: Uint8Array, p: number, cap: number): string | null {
       return to === undefined ? `redirect-#${code} ${about} to net ${by}` : to.replace("@", about) + by;
     }
     case 11:
-      return code === 0 ? "time exceeded in-transit" : code === 1 ? "ip reassembly time exceeded" : `time exceeded-#${code}`;
+      return code === 0
+        ? "time exceeded in-transit"
+        : code === 1
+          ? "ip reassembly time exceeded"
+          : `time exceeded-#${code}`;
     case 12:
       return code !== 0 ? `parameter problem - code ${code}` : `parameter problem - octet ${b[p + 4]}`;
     case 13:

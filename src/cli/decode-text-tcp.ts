@@ -6,15 +6,29 @@ import { dnsText } from "./decode-text-dns.ts";
 import { type ByteWriter, literal } from "./byte-writer.ts";
 
 const be16 = (b: Uint8Array, p: number): number => (b[p]! << 8) | b[p + 1]!;
-const be32 = (b: Uint8Array, p: number): number => ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
+const be32 = (b: Uint8Array, p: number): number =>
+  ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
 
 const SYN = 2;
 const ACK = 16;
 const letters = [..."FSRP.UEW"].map((c) => c.charCodeAt(0));
 const l = {
-  flags: literal(": Flags ["), seq: literal(", seq "), ack: literal(", ack "), win: literal(", win "), urg: literal(", urg "),
-  options: literal(", options ["), mss: literal("mss "), sackOk: literal("sackOK"), ts: literal("TS val "), ecr: literal(" ecr "),
-  nop: literal("nop"), eol: literal("eol"), wscale: literal("wscale "), sack: literal("sack "), length: literal(", length "), none: literal("none"),
+  flags: literal(": Flags ["),
+  seq: literal(", seq "),
+  ack: literal(", ack "),
+  win: literal(", win "),
+  urg: literal(", urg "),
+  options: literal(", options ["),
+  mss: literal("mss "),
+  sackOk: literal("sackOK"),
+  ts: literal("TS val "),
+  ecr: literal(" ecr "),
+  nop: literal("nop"),
+  eol: literal("eol"),
+  wscale: literal("wscale "),
+  sack: literal("sack "),
+  length: literal(", length "),
+  none: literal("none"),
 };
 const methods =
   /^(?:HTTP\/1\.[01] \d|(?:GET|PUT|COPY|HEAD|LOCK|MOVE|POLL|POST|BCOPY|BMOVE|MKCOL|TRACE|LABEL|MERGE|DELETE|SEARCH|UNLOCK|REPORT|UPDATE|NOTIFY|BDELETE|CONNECT|OPTIONS|CHECKIN|PROPFIND|CHECKOUT|SUBSCRIBE|PROPPATCH)[ \t])/;
@@ -27,7 +41,10 @@ export class TcpText {
   private readonly bytes: Uint8Array;
   private readonly table = new Uint32Array(MOST * WORDS);
 
-  constructor(private readonly d: Dissection, private readonly out: ByteWriter) {
+  constructor(
+    private readonly d: Dissection,
+    private readonly out: ByteWriter,
+  ) {
     this.bytes = d.core.u8;
   }
 

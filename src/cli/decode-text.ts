@@ -17,14 +17,35 @@ export interface TextOptions {
 }
 
 const types = new Map([
-  [0x0800, "IPv4"], [0x0806, "ARP"], [0x86dd, "IPv6"], [0x8100, "802.1Q"], [0x9100, "802.1Q-9100"], [0x88a8, "802.1Q-QinQ"], [0x8863, "PPPoE D"],
-  [0x8864, "PPPoE S"], [0x8847, "MPLS unicast"], [0x88cc, "LLDP"], [0x888e, "EAPOL"],
+  [0x0800, "IPv4"],
+  [0x0806, "ARP"],
+  [0x86dd, "IPv6"],
+  [0x8100, "802.1Q"],
+  [0x9100, "802.1Q-9100"],
+  [0x88a8, "802.1Q-QinQ"],
+  [0x8863, "PPPoE D"],
+  [0x8864, "PPPoE S"],
+  [0x8847, "MPLS unicast"],
+  [0x88cc, "LLDP"],
+  [0x888e, "EAPOL"],
 ]);
-const operations = new Map([[3, "Reverse Request"], [4, "Reverse Reply"], [8, "Inverse Request"], [9, "Inverse Reply"]]);
+const operations = new Map([
+  [3, "Reverse Request"],
+  [4, "Reverse Reply"],
+  [8, "Inverse Request"],
+  [9, "Inverse Reply"],
+]);
 
 const l = {
-  to: literal(" > "), comma: literal(", "), ethertype: literal("ethertype "), length: literal(", length "), colon: literal(": "),
-  vlan: literal("vlan "), priority: literal(", p "), dei: literal(", DEI"), ipv4: literal(", ethertype IPv4 (0x0800), length "),
+  to: literal(" > "),
+  comma: literal(", "),
+  ethertype: literal("ethertype "),
+  length: literal(", length "),
+  colon: literal(": "),
+  vlan: literal("vlan "),
+  priority: literal(", p "),
+  dei: literal(", DEI"),
+  ipv4: literal(", ethertype IPv4 (0x0800), length "),
   udp: literal(": UDP, length "),
 };
 const DOT = 46;
@@ -32,13 +53,18 @@ const NEWLINE = 10;
 const COLON = 58;
 
 const be16 = (b: Uint8Array, p: number): number => (b[p]! << 8) | b[p + 1]!;
-const be32 = (b: Uint8Array, p: number): number => ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
+const be32 = (b: Uint8Array, p: number): number =>
+  ((b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!) >>> 0;
 
 export class TextLines {
   private readonly bytes: Uint8Array;
   private readonly tcp: TcpText;
 
-  constructor(private readonly d: Dissection, private readonly out: ByteWriter, private readonly options: TextOptions) {
+  constructor(
+    private readonly d: Dissection,
+    private readonly out: ByteWriter,
+    private readonly options: TextOptions,
+  ) {
     this.bytes = d.core.u8;
     this.tcp = new TcpText(d, out);
   }
@@ -130,7 +156,11 @@ export class TextLines {
     const { out, bytes } = this;
     const ethernet = n >= 28 && bytes[p + 4] === 6 && bytes[p + 5] === 4 && be16(bytes, p + 2) === 0x0800;
     if (!ethernet) {
-      out.text(n < 28 ? " [|arp]" : `hardware ${be16(bytes, p)} (len ${bytes[p + 4]}) protocol ${be16(bytes, p + 2)} (len ${bytes[p + 5]})`);
+      out.text(
+        n < 28
+          ? " [|arp]"
+          : `hardware ${be16(bytes, p)} (len ${bytes[p + 4]}) protocol ${be16(bytes, p + 2)} (len ${bytes[p + 5]})`,
+      );
       return;
     }
     const op = be16(bytes, p + 6);
@@ -162,7 +192,10 @@ export class TextLines {
     const headerLen = (bytes[p]! & 15) << 2;
     const total = d.get(Rec.NetLen);
     const there = d.get(Rec.Len) - d.get(Rec.Net);
-    if (layers & Layer.NotIpv4) return out.text(`IP${bytes[p]! >>> 4}${bytes[p]! >>> 4 === 6 ? ", wrong link-layer encapsulation" : ""} (invalid)`);
+    if (layers & Layer.NotIpv4)
+      return out.text(
+        `IP${bytes[p]! >>> 4}${bytes[p]! >>> 4 === 6 ? ", wrong link-layer encapsulation" : ""} (invalid)`,
+      );
     if (headerLen < 20) return out.text(`bad-hlen ${headerLen}`);
     if (there < 20) return out.text(" [|ip]");
     if (shown <= 4 && total < headerLen) return out.text(`bad-len ${total}`);

@@ -85,7 +85,8 @@ async function decode(file: string, options: Options): Promise<void> {
       if (filter !== null && !filter.matches(columns, entry)) continue;
       const interfaceId = columns.interfaceOf(entry);
       const { linkType, name } = reader.interfaces[interfaceId]!;
-      if (!known.has(linkType)) throw new Failure(`${file}: packet ${columns.first + i}: link type ${linkType} is not decoded`);
+      if (!known.has(linkType))
+        throw new Failure(`${file}: packet ${columns.first + i}: link type ${linkType} is not decoded`);
       d.look(entry);
       if (json !== null) {
         const before = out.at;
@@ -95,7 +96,13 @@ async function decode(file: string, options: Options): Promise<void> {
       } else {
         const shown = options.interfaces ? printable(name ?? `if${interfaceId}`) : null;
         text.frame(columns.secondsOf(entry), core.u32[(entry + Column.Nanoseconds) >>> 2]!, linkType, shown);
-        for (const comment of columns.comments ?? []) out.text(comment.split("\n").map((line) => `\t# ${printable(line)}\n`).join(""));
+        for (const comment of columns.comments ?? [])
+          out.text(
+            comment
+              .split("\n")
+              .map((line) => `\t# ${printable(line)}\n`)
+              .join(""),
+          );
       }
       if (++printed === options.most) return false;
       if (out.at >= BLOCK) return sink.flush().then(() => print(i + 1));
@@ -119,15 +126,24 @@ export const command: Command = {
     const flag = { type: "boolean", multiple: true } as const;
     const { values, positionals } = parseWords(words, {
       options: {
-        json: { type: "boolean" }, streams: { type: "boolean" }, stats: { type: "boolean" }, filter: { type: "string" }, interface: { type: "boolean" }, count: { type: "string", short: "c" },
-        time: { ...flag, short: "t" }, hex: { ...flag, short: "x" }, ascii: { ...flag, short: "X" }, numeric: { ...flag, short: "n" },
+        json: { type: "boolean" },
+        streams: { type: "boolean" },
+        stats: { type: "boolean" },
+        filter: { type: "string" },
+        interface: { type: "boolean" },
+        count: { type: "string", short: "c" },
+        time: { ...flag, short: "t" },
+        hex: { ...flag, short: "x" },
+        ascii: { ...flag, short: "X" },
+        numeric: { ...flag, short: "n" },
         ethernet: { ...flag, short: "e" },
       },
       allowPositionals: true,
     });
     const [file, ...more] = positionals;
     if (file === undefined) throw new Failure("decode: no CAPTURE given (- is stdin)");
-    if (more.length > 0 && values.stats !== true) throw new Failure(`decode: one CAPTURE expected, got also '${more[0]}'`);
+    if (more.length > 0 && values.stats !== true)
+      throw new Failure(`decode: one CAPTURE expected, got also '${more[0]}'`);
     if (values.count !== undefined && !/^[1-9]\d{0,14}$/.test(values.count)) {
       throw new Failure(`decode: -c '${values.count}', expected a number of frames from 1 on`);
     }

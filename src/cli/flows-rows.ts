@@ -7,8 +7,20 @@ import { formatIpv4 } from "../core/address.ts";
 
 /** IANA's protocol numbers, those that are met. */
 const protocolNames: Readonly<Record<number, string>> = {
-  1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 41: "ipv6", 47: "gre", 50: "esp", 51: "ah", 89: "ospf", 103: "pim", 112: "vrrp",
-  132: "sctp", 136: "udplite",
+  1: "icmp",
+  2: "igmp",
+  4: "ipip",
+  6: "tcp",
+  17: "udp",
+  41: "ipv6",
+  47: "gre",
+  50: "esp",
+  51: "ah",
+  89: "ospf",
+  103: "pim",
+  112: "vrrp",
+  132: "sctp",
+  136: "udplite",
 };
 
 export function protocolName(p: number): string {
@@ -96,13 +108,23 @@ export class FlowParquet {
   private readonly bytes: ByteWriter;
   private readonly parquet: ParquetWriter;
 
-  private constructor({ ByteWriter, ParquetWriter }: typeof import("hyparquet-writer"), private readonly files: boolean) {
-    const schema: SchemaElement[] = files ? [{ name: "file", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" }] : [];
+  private constructor(
+    { ByteWriter, ParquetWriter }: typeof import("hyparquet-writer"),
+    private readonly files: boolean,
+  ) {
+    const schema: SchemaElement[] = files
+      ? [{ name: "file", type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "OPTIONAL" }]
+      : [];
     for (const { name, kind } of flowColumns) {
       const repetition_type = "OPTIONAL";
       if (kind === "string") schema.push({ name, type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type });
       else if (kind === "time") {
-        schema.push({ name, type: "INT64", logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "NANOS" }, repetition_type });
+        schema.push({
+          name,
+          type: "INT64",
+          logical_type: { type: "TIMESTAMP", isAdjustedToUTC: true, unit: "NANOS" },
+          repetition_type,
+        });
       } else schema.push({ name, type: name.endsWith("port") ? "INT32" : "INT64", repetition_type });
     }
     schema.unshift({ name: "root", num_children: schema.length });
@@ -121,9 +143,10 @@ export class FlowParquet {
     flowColumns.forEach(({ name, kind, value }, i) => {
       let v: string | number | bigint | null = value(f);
       if (v !== null && kind === "time") {
-        v = name === "first"
-          ? nanoseconds(f.f64(FlowEntry.FirstSeconds), f.u32(FlowEntry.FirstNanoseconds))
-          : nanoseconds(f.f64(FlowEntry.LastSeconds), f.u32(FlowEntry.LastNanoseconds));
+        v =
+          name === "first"
+            ? nanoseconds(f.f64(FlowEntry.FirstSeconds), f.u32(FlowEntry.FirstNanoseconds))
+            : nanoseconds(f.f64(FlowEntry.LastSeconds), f.u32(FlowEntry.LastNanoseconds));
       } else if (v !== null && kind === "integer" && !name.endsWith("port")) v = BigInt(v);
       this.data[i]!.push(v);
     });

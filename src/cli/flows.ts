@@ -50,12 +50,18 @@ async function run(words: string[]): Promise<number> {
   const several = positionals.length > 1;
   const parquet = path.endsWith(".parquet") ? await FlowParquet.make(several) : null;
   const csv = values.csv === true || path.endsWith(".csv");
-  if (parquet !== null && values.csv === true) throw new Failure(`flows: --csv and -o ${path}, expected one of the two`);
+  if (parquet !== null && values.csv === true)
+    throw new Failure(`flows: --csv and -o ${path}, expected one of the two`);
   const out = await openOutput(path);
   const encoder = new TextEncoder();
   const failures: string[] = [];
   let text = csv ? csvHead(several) : "";
-  for await (const found of surveys(positionals, { stats: false, filter: values.filter ?? null, most: Infinity, flows: limit })) {
+  for await (const found of surveys(positionals, {
+    stats: false,
+    filter: values.filter ?? null,
+    most: Infinity,
+    flows: limit,
+  })) {
     const file = several ? found.path : null;
     for (const flow of flowsOf(found.flows)) {
       if (parquet !== null) {
@@ -70,11 +76,13 @@ async function run(words: string[]): Promise<number> {
       if (out.full) await out.drained();
     }
     if (found.error !== null) failures.push(found.error);
-    else if (found.missed > 0) failures.push(`${found.path}: more than ${limit} flows: ${found.missed} packets are in none`);
+    else if (found.missed > 0)
+      failures.push(`${found.path}: more than ${limit} flows: ${found.missed} packets are in none`);
   }
   out.write(parquet === null ? encoder.encode(text) : await parquet.end());
   await out.close();
-  if (failures.length > 0) throw new Failure(failures[0]! + (failures.length > 1 ? ` (and ${failures.length - 1} more of the captures)` : ""));
+  if (failures.length > 0)
+    throw new Failure(failures[0]! + (failures.length > 1 ? ` (and ${failures.length - 1} more of the captures)` : ""));
   return 0;
 }
 

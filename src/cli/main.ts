@@ -4,15 +4,30 @@
 import { type Command, Failure } from "./command.ts";
 
 const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {
-  demo: { summary: "a GET through a published port, hop by hop, beside the real kernel", load: async () => (await import("./demo.ts")).command },
+  demo: {
+    summary: "a GET through a published port, hop by hop, beside the real kernel",
+    load: async () => (await import("./demo.ts")).command,
+  },
   replay: { summary: "one node of a lab fed with a capture", load: async () => (await import("./replay.ts")).command },
   run: { summary: "a lab in virtual time", load: async () => (await import("./run.ts")).command },
   decode: { summary: "frames of a capture as text or JSON", load: async () => (await import("./decode.ts")).command },
   flows: { summary: "packets of captures grouped into flows", load: async () => (await import("./flows.ts")).command },
-  routes: { summary: "which route wins and why, what two tables disagree on", load: async () => (await import("./routes.ts")).command },
-  subnet: { summary: "networks, masks and their arithmetic, bit by bit", load: async () => (await import("./subnet.ts")).command },
-  "parse-http": { summary: "the HTTP/1.x parser alone, over JSON lines", load: async () => (await import("./parse-http.ts")).command },
-  bench: { summary: "the figures, with peers side by side where they are installed", load: async () => (await import("./bench.ts")).command },
+  routes: {
+    summary: "which route wins and why, what two tables disagree on",
+    load: async () => (await import("./routes.ts")).command,
+  },
+  subnet: {
+    summary: "networks, masks and their arithmetic, bit by bit",
+    load: async () => (await import("./subnet.ts")).command,
+  },
+  "parse-http": {
+    summary: "the HTTP/1.x parser alone, over JSON lines",
+    load: async () => (await import("./parse-http.ts")).command,
+  },
+  bench: {
+    summary: "the figures, with peers side by side where they are installed",
+    load: async () => (await import("./bench.ts")).command,
+  },
 };
 
 const width = 12;
@@ -34,7 +49,8 @@ async function main(words: string[]): Promise<number> {
     return 0;
   }
   const known = Object.hasOwn(commands, name) ? commands[name]! : null;
-  if (known === null) throw new Failure(`unknown command '${name}', expected one of: ${Object.keys(commands).join(", ")}`);
+  if (known === null)
+    throw new Failure(`unknown command '${name}', expected one of: ${Object.keys(commands).join(", ")}`);
   const command = await known.load();
   if (rest.includes("--help") || rest.includes("-h")) {
     process.stdout.write(command.help);

@@ -73,7 +73,10 @@ function onThread(path: string, options: SurveyOptions): Promise<Survey> {
 }
 
 /** Reads files, several at once, and yields what was found in their order. */
-export async function* surveys(paths: readonly string[], options: SurveyOptions): AsyncGenerator<Survey, void, undefined> {
+export async function* surveys(
+  paths: readonly string[],
+  options: SurveyOptions,
+): AsyncGenerator<Survey, void, undefined> {
   if (paths.length === 1 || !threaded) {
     for (const path of paths) yield await survey(path, options);
     return;

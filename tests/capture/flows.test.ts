@@ -98,7 +98,17 @@ function naive(packets: readonly Packet[]): Plain[] {
     const time = 1e9 + p.micros;
     if (f === undefined) {
       const ports = known ? `${sport} ${dport}` : null;
-      f = { src: p.src, dst: p.dst, ports, proto: p.proto, packets: [0, 0], bytes: [0, 0], flags: [0, 0], first: time, last: time };
+      f = {
+        src: p.src,
+        dst: p.dst,
+        ports,
+        proto: p.proto,
+        packets: [0, 0],
+        bytes: [0, 0],
+        flags: [0, 0],
+        first: time,
+        last: time,
+      };
       flows.set(key(p.src, sport, p.dst, dport), f);
     }
     f.packets[way]!++;
@@ -111,9 +121,15 @@ function naive(packets: readonly Packet[]): Plain[] {
 }
 
 const packet: fc.Arbitrary<Packet> = fc.record({
-  src: fc.constantFrom(1, 2, 0xffffffff, 0x0a000001), dst: fc.constantFrom(1, 2, 0xffffffff, 0x0a000001),
-  sport: fc.constantFrom(0, 1, 80, 65535), dport: fc.constantFrom(0, 1, 80, 65535), proto: fc.constantFrom(6, 6, 17, 1, 47),
-  flags: fc.nat(255), pad: fc.nat(30), micros: fc.nat(3_000_000), later: fc.boolean(),
+  src: fc.constantFrom(1, 2, 0xffffffff, 0x0a000001),
+  dst: fc.constantFrom(1, 2, 0xffffffff, 0x0a000001),
+  sport: fc.constantFrom(0, 1, 80, 65535),
+  dport: fc.constantFrom(0, 1, 80, 65535),
+  proto: fc.constantFrom(6, 6, 17, 1, 47),
+  flags: fc.nat(255),
+  pad: fc.nat(30),
+  micros: fc.nat(3_000_000),
+  later: fc.boolean(),
 });
 
 function read(core: Core, capture: Uint8Array, use: (c: ColumnReader) => void): void {
@@ -156,7 +172,15 @@ overBuilds("flows", (make) => {
 
   it("keep their order while the table grows, and stop at the limit", () => {
     const packets = Array.from({ length: 30_000 }, (_, i): Packet => ({
-      src: Math.imul(i % 15_000, 0x9e3779b1) >>> 0, dst: 7, sport: i % 15_000, dport: 9, proto: 17, flags: 0, pad: 0, micros: i, later: false,
+      src: Math.imul(i % 15_000, 0x9e3779b1) >>> 0,
+      dst: 7,
+      sport: i % 15_000,
+      dport: 9,
+      proto: 17,
+      flags: 0,
+      pad: 0,
+      micros: i,
+      later: false,
     }));
     const capture = captureOf(packets);
     const flows = new Flows(core, 20_000);
@@ -175,7 +199,9 @@ overBuilds("flows", (make) => {
   });
 });
 
-const captures = ["text", "mutated", "cut", "options", "link", "sll", "null", "rawip"].map((name) => `decode/${name}.pcap`);
+const captures = ["text", "mutated", "cut", "options", "link", "sll", "null", "rawip"].map(
+  (name) => `decode/${name}.pcap`,
+);
 
 overBuilds("counters", (make) => {
   const core = make();
@@ -191,7 +217,12 @@ overBuilds("counters", (make) => {
     const s = counter.read();
     const want = { frames: 0, bytes: 0, captured: 0, sizes: Array.from({ length: 10 }, () => 0) };
     const protocols = new Map<string, number>();
-    const checksums: Record<string, number[]> = { ip: [0, 0, 0, 0], icmp: [0, 0, 0, 0], udp: [0, 0, 0, 0], tcp: [0, 0, 0, 0] };
+    const checksums: Record<string, number[]> = {
+      ip: [0, 0, 0, 0],
+      icmp: [0, 0, 0, 0],
+      udp: [0, 0, 0, 0],
+      tcp: [0, 0, 0, 0],
+    };
     let addressed = 0;
     for (const line of decodeLines(core, capture, "json")) {
       const f = JSON.parse(line) as Record<string, number> & { proto: string[] };
@@ -202,7 +233,10 @@ overBuilds("counters", (make) => {
       const size = sizeBounds.findIndex((bound) => len < bound);
       want.sizes[size < 0 ? 9 : size]!++;
       // to the transport, and stacked tags as one
-      const chain = f.proto.filter((p, i) => p !== "http" && p !== "dns" && (p !== "vlan" || f.proto[i - 1] !== "vlan")).join(":") || "other";
+      const chain =
+        f.proto
+          .filter((p, i) => p !== "http" && p !== "dns" && (p !== "vlan" || f.proto[i - 1] !== "vlan"))
+          .join(":") || "other";
       protocols.set(chain, (protocols.get(chain) ?? 0) + 1);
       for (const layer of Object.keys(checksums)) {
         const status = f[`${layer}.checksum.status`];

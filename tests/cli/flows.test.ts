@@ -15,7 +15,11 @@ const text = join(root, "fixtures/decode/text.pcap");
 const demo = join(root, "fixtures/demo/host.pcapng");
 
 type Row = Record<string, string | number>;
-const rows = (out: string): Row[] => out.trimEnd().split("\n").map((line) => JSON.parse(line) as Row);
+const rows = (out: string): Row[] =>
+  out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Row);
 
 describe("flows", () => {
   it("prints a line for each, in the order of their first packets", () => {
@@ -36,15 +40,30 @@ describe("flows", () => {
     const bytes = readFileSync(text);
     expect(wirepath(["flows", "-"], bytes).stdout).toBe(wirepath(["flows", text]).stdout);
     const udp = rows(wirepath(["flows", text, "--filter", "udp port 53"]).stdout);
-    expect(udp.map((f) => [f["proto"], f["sport"], f["dport"]])).toEqual([["udp", 40000, 53], ["udp", 53, 40000]]);
+    expect(udp.map((f) => [f["proto"], f["sport"], f["dport"]])).toEqual([
+      ["udp", 40000, 53],
+      ["udp", 53, 40000],
+    ]);
   });
 
   it("writes CSV and Parquet with the same values", async () => {
     const json = rows(wirepath(["flows", demo]).stdout);
-    const csv = wirepath(["flows", demo, "--csv"]).stdout.trimEnd().split("\n").map((line) => line.split(","));
+    const csv = wirepath(["flows", demo, "--csv"])
+      .stdout.trimEnd()
+      .split("\n")
+      .map((line) => line.split(","));
     const [head, ...lines] = csv;
-    expect(lines.map((line) => Object.fromEntries(line.map((v, i) => [head![i], v]).filter(([, v]) => v !== "")))).toEqual(
-      json.map((f) => Object.fromEntries(Object.entries(f).map(([k, v]) => [k, k === "first" || k === "last" ? expect.stringContaining(String(v).slice(0, 14)) : String(v)]))),
+    expect(
+      lines.map((line) => Object.fromEntries(line.map((v, i) => [head![i], v]).filter(([, v]) => v !== ""))),
+    ).toEqual(
+      json.map((f) =>
+        Object.fromEntries(
+          Object.entries(f).map(([k, v]) => [
+            k,
+            k === "first" || k === "last" ? expect.stringContaining(String(v).slice(0, 14)) : String(v),
+          ]),
+        ),
+      ),
     );
     const file = join(dir, "flows.parquet");
     expect(wirepath(["flows", demo, "-o", file])).toEqual({ status: 0, stdout: "", stderr: "" });
@@ -93,16 +112,20 @@ describe("decode --stats", () => {
   it("prints a table", () => {
     const r = wirepath(["decode", "--stats", text]);
     expect({ status: r.status, stderr: r.stderr }).toEqual({ status: 0, stderr: "" });
-    expect(r.stdout).toMatch(/^27 frames, 1663 bytes on the wire, 1663 captured\n2020-01-01 00:00:00\.000000000 to 2020-01-01 00:00:26\.026000000 UTC, /);
+    expect(r.stdout).toMatch(
+      /^27 frames, 1663 bytes on the wire, 1663 captured\n2020-01-01 00:00:00\.000000000 to 2020-01-01 00:00:26\.026000000 UTC, /,
+    );
     expect(r.stdout).toMatch(/\n  checksums  bad  good  unverified  absent\n/);
     expect(r.stdout).toMatch(/\n  eth:ip:tcp +\d+ +\d+\n/);
     expect(r.stdout).toMatch(/\n  tcp +10\.0\.0\.1:40000 +10\.0\.0\.2:80 +5 +330 +3 +208\n/);
   });
 
   it("adds up captures, as JSON, filtered and cut after N frames", () => {
-    const of = (...words: string[]): Record<string, number> => JSON.parse(wirepath(["decode", "--stats", "--json", ...words]).stdout) as Record<string, number>;
+    const of = (...words: string[]): Record<string, number> =>
+      JSON.parse(wirepath(["decode", "--stats", "--json", ...words]).stdout) as Record<string, number>;
     const [a, b, both] = [of(text), of(demo), of(text, demo)];
-    for (const key of ["frames", "bytes", "captured_bytes", "flows"]) expect([key, both[key]]).toEqual([key, a[key]! + b[key]!]);
+    for (const key of ["frames", "bytes", "captured_bytes", "flows"])
+      expect([key, both[key]]).toEqual([key, a[key]! + b[key]!]);
     expect(of(text, "-c", "3")["frames"]).toBe(3);
     const lines = wirepath(["decode", "--json", text, "--filter", "tcp"]).stdout.trimEnd().split("\n");
     expect(of(text, "--filter", "tcp")["frames"]).toBe(lines.length);
@@ -127,7 +150,13 @@ describe("threads", () => {
     spawnSync(process.execPath, [join(root, "dist/src/cli/main.js"), ...words], { encoding: "utf8", cwd: root });
 
   it("answer what one file after the other does", () => {
-    const captures = [text, demo, join(root, "fixtures/decode/mutated.pcap"), text, join(root, "fixtures/captures/snap.pcap")];
+    const captures = [
+      text,
+      demo,
+      join(root, "fixtures/decode/mutated.pcap"),
+      text,
+      join(root, "fixtures/captures/snap.pcap"),
+    ];
     const flows = built("flows", ...captures);
     expect({ status: flows.status, stderr: flows.stderr }).toEqual({ status: 0, stderr: "" });
     expect(flows.stdout).toBe(wirepath(["flows", ...captures]).stdout);
@@ -137,7 +166,10 @@ describe("threads", () => {
 
   it("name the file that is wrong, and do the others", () => {
     const r = built("flows", text, join(dir, "missing.pcap"), demo);
-    expect({ status: r.status, stderr: r.stderr }).toEqual({ status: 2, stderr: expect.stringMatching(/^wirepath: .*missing\.pcap: no such file\n$/) });
+    expect({ status: r.status, stderr: r.stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringMatching(/^wirepath: .*missing\.pcap: no such file\n$/),
+    });
     expect(rows(r.stdout).map((f) => f["file"])).toContain(demo);
   });
 });

@@ -35,20 +35,41 @@ describe("measure", () => {
     let k = 0;
     const r = await measure(
       {
-        name: "x", unit: "ns", better: "less", note: "",
+        name: "x",
+        unit: "ns",
+        better: "less",
+        note: "",
         run: () => figures[i++]!,
         peers: [{ name: "twice", run: () => figures[k++]! * 2 }],
       },
       3,
     );
     // the first of each is the warm-up
-    expect(r).toMatchObject({ median: 2, min: 1, max: 3, runs: 3, peers: { twice: { median: 4 } }, ratio: { twice: 2 } });
+    expect(r).toMatchObject({
+      median: 2,
+      min: 1,
+      max: 3,
+      runs: 3,
+      peers: { twice: { median: 4 } },
+      ratio: { twice: 2 },
+    });
   });
 
   it("takes the median of a run's slices, in turn with the peers'", async () => {
     const order: string[] = [];
     const run = (who: string) => () => order.push(who);
-    await measure({ name: "x", unit: "", better: "more", note: "", slices: 2, run: run("a"), peers: [{ name: "b", run: run("b") }] }, 1);
+    await measure(
+      {
+        name: "x",
+        unit: "",
+        better: "more",
+        note: "",
+        slices: 2,
+        run: run("a"),
+        peers: [{ name: "b", run: run("b") }],
+      },
+      1,
+    );
     expect(order.join("")).toBe("baabab");
   });
 
@@ -56,7 +77,12 @@ describe("measure", () => {
     let timed = 0;
     const r = await measure(
       {
-        name: "x", unit: "", better: "more", note: "", answer: () => "7", run: () => 1,
+        name: "x",
+        unit: "",
+        better: "more",
+        note: "",
+        answer: () => "7",
+        run: () => 1,
         peers: [
           { name: "wrong", answer: () => "8", run: () => ++timed },
           { name: "part", answer: () => "2", expect: () => "2", run: () => 4 },
@@ -68,7 +94,9 @@ describe("measure", () => {
     );
     expect(timed).toBe(0);
     expect(r.absent).toEqual({
-      wrong: "mismatch: it answers 8, wirepath 7", none: "gcc: not installed", broken: "failed: ended with 2",
+      wrong: "mismatch: it answers 8, wirepath 7",
+      none: "gcc: not installed",
+      broken: "failed: ended with 2",
     });
     expect(r.ratio).toEqual({ part: 0.25 });
   });
@@ -113,7 +141,8 @@ describe("programs beside it", () => {
     }
     results.forEach(expectShape);
     const of = (name: string) => Object.keys(results.find((r) => r.name === name)!.peers);
-    for (const kind of ["uniform", "in-table", "skewed", "single"]) expect(of(`lpm.${kind}`)).toContain("C, same structure");
+    for (const kind of ["uniform", "in-table", "skewed", "single"])
+      expect(of(`lpm.${kind}`)).toContain("C, same structure");
     expect(of("checksum")).toEqual(expect.arrayContaining(["C scalar", "JavaScript"]));
     expect(existsSync(env.dir)).toBe(false);
   });
@@ -127,7 +156,9 @@ describe("wirepath bench", () => {
     const rows = JSON.parse(r.stdout) as Result[];
     rows.forEach(expectShape);
     const names = rows.map((row) => row.name);
-    expect(names).toEqual(expect.arrayContaining(["decode", "docker.frames", "scale.containers.8", "scale.connections.40"]));
+    expect(names).toEqual(
+      expect.arrayContaining(["decode", "docker.frames", "scale.containers.8", "scale.connections.40"]),
+    );
     expect(names).not.toContain("docker.sockets");
     for (const row of rows.filter((row) => /\.(8|40)$/.test(row.name))) expect(row.growth).toEqual(expect.any(Number));
     expect(readdirSync(tmpdir()).filter((f) => f.startsWith("wirepath-bench-") && !before.includes(f))).toEqual([]);

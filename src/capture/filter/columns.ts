@@ -25,7 +25,13 @@ export class ColumnFilter {
     }
     const w = entry >>> 2;
     const direction = (core.u32[(entry + Column.Interface) >>> 2]! & ColumnFlag.Direction) >>> 24;
-    return matches(filter, core.u32[w + (Rec.At >>> 2)]!, core.u32[w + (Rec.CapLen >>> 2)]!, core.u32[w + (Rec.Len >>> 2)]!, direction === Direction.Out);
+    return matches(
+      filter,
+      core.u32[w + (Rec.At >>> 2)]!,
+      core.u32[w + (Rec.CapLen >>> 2)]!,
+      core.u32[w + (Rec.Len >>> 2)]!,
+      direction === Direction.Out,
+    );
   }
 
   /** Moves the entries that match to the front of the batch; answers how many there are. */

@@ -26,7 +26,7 @@ class Tally {
     const layers = words[at + (Rec.Layers >>> 2)]!;
     this.packets++;
     if ((layers & Layer.Ip) === 0) return;
-    if (((layers & Layer.NetStatus) >>> 16) === Status.Good) this.netGood++;
+    if ((layers & Layer.NetStatus) >>> 16 === Status.Good) this.netGood++;
     const status = (layers & Layer.TransStatus) >>> 18;
     if (status === Status.Good) this.good++;
     else if (status === Status.Bad) this.bad++;
@@ -87,7 +87,15 @@ function countLines(path: string, words: readonly string[], counts: readonly Reg
 }
 
 /** A tool that prints what it decodes; its run goes to /dev/null. */
-function printer(env: Env, name: string, words: readonly string[], file: string, packets: number, answer: (path: string) => Promise<string>, expect: string): Promise<Peer> {
+function printer(
+  env: Env,
+  name: string,
+  words: readonly string[],
+  file: string,
+  packets: number,
+  answer: (path: string) => Promise<string>,
+  expect: string,
+): Promise<Peer> {
   return env.peer(name, async () => {
     const path = tool(name);
     return {
@@ -140,17 +148,39 @@ async function run(env: Env): Promise<void> {
     },
     peers: [
       await program("C", () => env.compile("pcap.c")),
-      await program("libpcap + C", () => env.compile("pcap.c", { library: "libpcap", name: "libpcap", define: "LIBPCAP" })),
+      await program("libpcap + C", () =>
+        env.compile("pcap.c", { library: "libpcap", name: "libpcap", define: "LIBPCAP" }),
+      ),
       await program("gopacket", () => gopacket(env)),
-      await printer(env, "tcpdump", ["-nnvv"], some, somePackets, async (path) => {
-        const [all, bad] = await countLines(path, ["-nnvv", "-r", some], [/^\d\d:\d\d:/, /\(incorrect|bad udp cksum|wrong icmp cksum/]);
-        return `${all} packets, bad ${bad}`;
-      }, `${tcpdumpExpects.packets} packets, bad ${tcpdumpExpects.bad}`),
-      await printer(env, "tshark", ["-n", ...checks], few, fewPackets, async (path) => {
-        const [all] = await countLines(path, ["-n", "-r", few], [/./]);
-        const [bad] = await countLines(path, ["-n", ...checks, "-r", few, "-Y", badFilter], [/./]);
-        return `${all} packets, bad ${bad}`;
-      }, `${tsharkExpects.packets} packets, bad ${tsharkExpects.bad}`),
+      await printer(
+        env,
+        "tcpdump",
+        ["-nnvv"],
+        some,
+        somePackets,
+        async (path) => {
+          const [all, bad] = await countLines(
+            path,
+            ["-nnvv", "-r", some],
+            [/^\d\d:\d\d:/, /\(incorrect|bad udp cksum|wrong icmp cksum/],
+          );
+          return `${all} packets, bad ${bad}`;
+        },
+        `${tcpdumpExpects.packets} packets, bad ${tcpdumpExpects.bad}`,
+      ),
+      await printer(
+        env,
+        "tshark",
+        ["-n", ...checks],
+        few,
+        fewPackets,
+        async (path) => {
+          const [all] = await countLines(path, ["-n", "-r", few], [/./]);
+          const [bad] = await countLines(path, ["-n", ...checks, "-r", few, "-Y", badFilter], [/./]);
+          return `${all} packets, bad ${bad}`;
+        },
+        `${tsharkExpects.packets} packets, bad ${tsharkExpects.bad}`,
+      ),
     ],
   });
 }
@@ -164,9 +194,20 @@ async function gopacket(env: Env): Promise<string> {
   const words = ["build", "-o", out];
   const cached = { ...process.env, GOFLAGS: "-mod=mod", GOPROXY: "off", GOSUMDB: "off" };
   if ((await output(go, [...words, "."], { cwd: dir, env: cached })).status === 0) return out;
-  const debian = { ...process.env, GO111MODULE: "off", GOPATH: "/usr/share/gocode", GOFLAGS: "", GOCACHE: env.file("gopacket.cache") };
+  const debian = {
+    ...process.env,
+    GO111MODULE: "off",
+    GOPATH: "/usr/share/gocode",
+    GOFLAGS: "",
+    GOCACHE: env.file("gopacket.cache"),
+  };
   if ((await output(go, [...words, "main.go"], { cwd: dir, env: debian })).status === 0) return out;
   throw new Absent("gopacket: not installed");
 }
 
-export const decode: Suite = { name: "decode", summary: "a capture file to columns, checksums verified", rows: ["decode"], run };
+export const decode: Suite = {
+  name: "decode",
+  summary: "a capture file to columns, checksums verified",
+  rows: ["decode"],
+  run,
+};

@@ -18,8 +18,13 @@ export const PAYLOAD = 18;
 /** What dockerd writes for one container that publishes UDP port 53 as 5353, by table. */
 export const rules: Readonly<Record<"filter" | "nat", readonly string[]>> = {
   filter: [
-    ":INPUT ACCEPT", ":FORWARD DROP", ":OUTPUT ACCEPT", ":DOCKER -", ":DOCKER-ISOLATION-STAGE-1 -",
-    ":DOCKER-ISOLATION-STAGE-2 -", ":DOCKER-USER -",
+    ":INPUT ACCEPT",
+    ":FORWARD DROP",
+    ":OUTPUT ACCEPT",
+    ":DOCKER -",
+    ":DOCKER-ISOLATION-STAGE-1 -",
+    ":DOCKER-ISOLATION-STAGE-2 -",
+    ":DOCKER-USER -",
     "-A FORWARD -j DOCKER-USER",
     "-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
     "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
@@ -34,7 +39,11 @@ export const rules: Readonly<Record<"filter" | "nat", readonly string[]>> = {
     "-A DOCKER-USER -j RETURN",
   ],
   nat: [
-    ":PREROUTING ACCEPT", ":INPUT ACCEPT", ":OUTPUT ACCEPT", ":POSTROUTING ACCEPT", ":DOCKER -",
+    ":PREROUTING ACCEPT",
+    ":INPUT ACCEPT",
+    ":OUTPUT ACCEPT",
+    ":POSTROUTING ACCEPT",
+    ":DOCKER -",
     "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
     "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER",
     "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
@@ -69,7 +78,9 @@ function containerMac(k: number): string {
  */
 export function labText(containers = 1, direct = false): string {
   const ks = Array.from({ length: containers }, (_, k) => k);
-  const restored = direct ? rulesText().replace("-d 172.17.0.2/32 ! -i docker0", "-d 172.17.0.0/16 ! -i docker0") : rulesText();
+  const restored = direct
+    ? rulesText().replace("-d 172.17.0.2/32 ! -i docker0", "-d 172.17.0.0/16 ! -i docker0")
+    : rulesText();
   return [
     "nodes:",
     "  client:",
@@ -88,9 +99,17 @@ export function labText(containers = 1, direct = false): string {
     `      docker0: { kind: bridge, mac: "02:42:ac:11:00:01", addresses: [172.17.0.1/16], ports: [${ks.map((k) => `veth${k}`).join(", ")}] }`,
     ...ks.map((k) => `      veth${k}: {}`),
     '    routes: ["default via 198.51.100.1"]',
-    ...(direct ? ["    neighbours:", ...ks.map((k) => `      - "${containerAddress(k)} dev docker0 lladdr ${containerMac(k)} nud permanent"`)] : []),
+    ...(direct
+      ? [
+          "    neighbours:",
+          ...ks.map((k) => `      - "${containerAddress(k)} dev docker0 lladdr ${containerMac(k)} nud permanent"`),
+        ]
+      : []),
     "    iptables: |",
-    ...restored.trimEnd().split("\n").map((l) => `      ${l}`),
+    ...restored
+      .trimEnd()
+      .split("\n")
+      .map((l) => `      ${l}`),
     ...ks.flatMap((k) => [
       `  web${k}:`,
       `    interfaces: { eth0: { mac: "${containerMac(k)}", addresses: [${containerAddress(k)}/16] } }`,

@@ -112,7 +112,8 @@ export class Env {
     const out = this.file(name);
     const words = ["-O3", "-march=native", "-std=gnu11", "-o", out, packageFile(`bench/${source}`), ...flags];
     const r = await output(gcc, words);
-    if (r.status !== 0) throw new Absent(`bench/${source} does not compile: ${r.stderr.split("\n").find((l) => /error/.test(l)) ?? ""}`);
+    if (r.status !== 0)
+      throw new Absent(`bench/${source} does not compile: ${r.stderr.split("\n").find((l) => /error/.test(l)) ?? ""}`);
     return out;
   }
 
@@ -160,12 +161,21 @@ export interface Output {
 }
 
 /** Runs a program to its end. */
-export function output(path: string, words: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Output> {
+export function output(
+  path: string,
+  words: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Output> {
   return new Promise((resolve) => {
-    execFile(path, words, { maxBuffer: 1 << 26, timeout: PATIENCE, encoding: "utf8", ...options }, (e, stdout, stderr) => {
-      const status = e === null ? 0 : typeof e.code === "number" ? e.code : 1;
-      resolve({ status, stdout, stderr: stderr === "" && e !== null ? e.message : stderr });
-    });
+    execFile(
+      path,
+      words,
+      { maxBuffer: 1 << 26, timeout: PATIENCE, encoding: "utf8", ...options },
+      (e, stdout, stderr) => {
+        const status = e === null ? 0 : typeof e.code === "number" ? e.code : 1;
+        resolve({ status, stdout, stderr: stderr === "" && e !== null ? e.message : stderr });
+      },
+    );
   });
 }
 
@@ -200,10 +210,12 @@ export class LineProgram {
         this.close();
         reject(new Error(`${this.path}: no answer to '${line}'`));
       }, PATIENCE);
-      const done = <T>(then: (v: T) => void) => (v: T): void => {
-        clearTimeout(timer);
-        then(v);
-      };
+      const done =
+        <T>(then: (v: T) => void) =>
+        (v: T): void => {
+          clearTimeout(timer);
+          then(v);
+        };
       this.waiting.push({ resolve: done(resolve), reject: done(reject) });
       this.child.stdin.write(`${line}\n`);
     });

@@ -30,16 +30,49 @@ export class KernelLab {
     const at = (ns: string, ...lines: string[]): [string, string][] => lines.map((l) => [ns, l]);
     return [
       ...Object.values(this.names).map((n): [null, string] => [null, `netns add ${n}`]),
-      [null, `link add eth0 netns ${client} address 02:00:cb:00:71:0a type veth peer name eth0 address 02:00:cb:00:71:01 netns ${router}`],
-      [null, `link add eth1 netns ${router} address 02:00:c6:33:64:01 type veth peer name eth0 address 02:00:c6:33:64:14 netns ${host}`],
+      [
+        null,
+        `link add eth0 netns ${client} address 02:00:cb:00:71:0a type veth peer name eth0 address 02:00:cb:00:71:01 netns ${router}`,
+      ],
+      [
+        null,
+        `link add eth1 netns ${router} address 02:00:c6:33:64:01 type veth peer name eth0 address 02:00:c6:33:64:14 netns ${host}`,
+      ],
       [null, `link add veth0 netns ${host} type veth peer name eth0 netns ${web}`],
-      ...at(client, "link set lo up", "link set eth0 up", `addr add ${CLIENT}/24 dev eth0`, "route add default via 203.0.113.1"),
-      ...at(router, "link set lo up", "link set eth0 up", "link set eth1 up", "addr add 203.0.113.1/24 dev eth0", "addr add 198.51.100.1/24 dev eth1"),
       ...at(
-        host, "link set lo up", "link set eth0 up", "link add docker0 type bridge", "link set veth0 master docker0", "link set veth0 up",
-        "link set docker0 up", `addr add ${HOST}/24 dev eth0`, "addr add 172.17.0.1/16 dev docker0", "route add default via 198.51.100.1",
+        client,
+        "link set lo up",
+        "link set eth0 up",
+        `addr add ${CLIENT}/24 dev eth0`,
+        "route add default via 203.0.113.1",
       ),
-      ...at(web, "link set lo up", "link set eth0 up", "addr add 172.17.0.2/16 dev eth0", "route add default via 172.17.0.1"),
+      ...at(
+        router,
+        "link set lo up",
+        "link set eth0 up",
+        "link set eth1 up",
+        "addr add 203.0.113.1/24 dev eth0",
+        "addr add 198.51.100.1/24 dev eth1",
+      ),
+      ...at(
+        host,
+        "link set lo up",
+        "link set eth0 up",
+        "link add docker0 type bridge",
+        "link set veth0 master docker0",
+        "link set veth0 up",
+        "link set docker0 up",
+        `addr add ${HOST}/24 dev eth0`,
+        "addr add 172.17.0.1/16 dev docker0",
+        "route add default via 198.51.100.1",
+      ),
+      ...at(
+        web,
+        "link set lo up",
+        "link set eth0 up",
+        "addr add 172.17.0.2/16 dev eth0",
+        "route add default via 172.17.0.1",
+      ),
     ];
   }
 
@@ -47,7 +80,11 @@ export class KernelLab {
     const { router, host } = this.names;
     const set = (ns: string, file: string, v: number): string =>
       `${this.ip} netns exec ${ns} ${this.sh} -c 'test ! -e /proc/sys/net/${file} || echo ${v} > /proc/sys/net/${file}'\n`;
-    return set(router, "ipv4/ip_forward", 1) + set(host, "ipv4/ip_forward", 1) + set(host, "bridge/bridge-nf-call-iptables", 0);
+    return (
+      set(router, "ipv4/ip_forward", 1) +
+      set(host, "ipv4/ip_forward", 1) +
+      set(host, "bridge/bridge-nf-call-iptables", 0)
+    );
   }
 
   /** A shell script: one ip and one iptables a line, as most scripts and dockerd itself do it. */
@@ -83,7 +120,9 @@ export class KernelLab {
     const r = spawnSync(this.sh, ["-c", script], { encoding: "utf8", timeout: 60_000 });
     if (r.status === 0) return;
     this.remove();
-    throw new Absent(`the kernel refuses: ${r.stderr.trim().split("\n").at(-1) ?? r.error?.message ?? "no reason given"}`);
+    throw new Absent(
+      `the kernel refuses: ${r.stderr.trim().split("\n").at(-1) ?? r.error?.message ?? "no reason given"}`,
+    );
   }
 
   remove(): void {

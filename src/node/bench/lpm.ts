@@ -33,7 +33,8 @@ class Lpm {
   constructor(env: Env) {
     this.env = env;
     const { x, u32 } = this.core;
-    this.routes = env.options.table !== null ? readRoutes(env.options.table) : generateRoutes(env.size(950_000, 3000), 1);
+    this.routes =
+      env.options.table !== null ? readRoutes(env.options.table) : generateRoutes(env.size(950_000, 3000), 1);
     this.keyCount = env.size(1 << 20, 1024);
     this.entries = x.alloc(this.routes.words.byteLength) >>> 0;
     this.keysAt = x.alloc(this.keyCount * 4) >>> 0;
@@ -285,7 +286,15 @@ export const lpm: Suite = {
   name: "lpm",
   summary: "longest-prefix match, 0.95 M routes",
   rows: [
-    "lpm.uniform", "lpm.in-table", "lpm.skewed", "lpm.single", "lpm.bytes", "lpm.small-bytes", "lpm.build", "lpm.add", "lpm.withdraw",
+    "lpm.uniform",
+    "lpm.in-table",
+    "lpm.skewed",
+    "lpm.single",
+    "lpm.bytes",
+    "lpm.small-bytes",
+    "lpm.build",
+    "lpm.add",
+    "lpm.withdraw",
     "lpm.wide",
   ],
   run,

@@ -8,9 +8,31 @@ import { FileError } from "../files.ts";
 
 /** Prefixes of each length from /8 on, in parts of about 950,000: what route collectors saw in 2024, rounded. */
 const lengths: readonly (readonly [length: number, count: number])[] = [
-  [8, 16], [9, 13], [10, 40], [11, 100], [12, 300], [13, 580], [14, 1_200], [15, 2_100], [16, 13_600], [17, 8_400],
-  [18, 14_000], [19, 25_500], [20, 44_000], [21, 51_000], [22, 107_000], [23, 98_000], [24, 573_000], [25, 60],
-  [26, 60], [27, 60], [28, 60], [29, 60], [30, 60], [31, 20], [32, 200],
+  [8, 16],
+  [9, 13],
+  [10, 40],
+  [11, 100],
+  [12, 300],
+  [13, 580],
+  [14, 1_200],
+  [15, 2_100],
+  [16, 13_600],
+  [17, 8_400],
+  [18, 14_000],
+  [19, 25_500],
+  [20, 44_000],
+  [21, 51_000],
+  [22, 107_000],
+  [23, 98_000],
+  [24, 573_000],
+  [25, 60],
+  [26, 60],
+  [27, 60],
+  [28, 60],
+  [29, 60],
+  [30, 60],
+  [31, 20],
+  [32, 200],
 ];
 
 /** Three words a route, as `fibLoad` takes them: prefix, length, value (the next hop's number, from 1 on). */
@@ -89,25 +111,34 @@ export function readRoutes(path: string): Routes {
     if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
   } catch (e) {
     const { code, message } = e as NodeJS.ErrnoException;
-    throw code?.startsWith("E") === true ? new FileError(path, code) : new FileError(path, "EINVAL", `gzip: ${message}`);
+    throw code?.startsWith("E") === true
+      ? new FileError(path, code)
+      : new FileError(path, "EINVAL", `gzip: ${message}`);
   }
   const taken = new Map<number, number>();
   const hops = new Map<string, number>();
-  bytes.toString("latin1").split("\n").forEach((line, i) => {
-    const text = line.replace(/#.*/, "").trim();
-    if (text === "") return;
-    const [prefix, ...rest] = text.split(/[\s,;]+/);
-    const [address, length] = prefix!.split("/");
-    const a = parseIpv4(address!);
-    const len = Number(length ?? "");
-    if (a === null || length === undefined || !Number.isInteger(len) || len < 0 || len > 32) {
-      throw new FileError(path, "EINVAL", `line ${i + 1}: '${prefix!.slice(0, 40)}' is no prefix, expected ADDRESS/LENGTH`);
-    }
-    const hop = rest.join(" ");
-    if (!hops.has(hop)) hops.set(hop, 1 + (hops.size % 0xffff));
-    const base = len === 0 ? 0 : Math.floor(a / 2 ** (32 - len)) * 2 ** (32 - len);
-    taken.set(base * 64 + len, hops.get(hop)!);
-  });
+  bytes
+    .toString("latin1")
+    .split("\n")
+    .forEach((line, i) => {
+      const text = line.replace(/#.*/, "").trim();
+      if (text === "") return;
+      const [prefix, ...rest] = text.split(/[\s,;]+/);
+      const [address, length] = prefix!.split("/");
+      const a = parseIpv4(address!);
+      const len = Number(length ?? "");
+      if (a === null || length === undefined || !Number.isInteger(len) || len < 0 || len > 32) {
+        throw new FileError(
+          path,
+          "EINVAL",
+          `line ${i + 1}: '${prefix!.slice(0, 40)}' is no prefix, expected ADDRESS/LENGTH`,
+        );
+      }
+      const hop = rest.join(" ");
+      if (!hops.has(hop)) hops.set(hop, 1 + (hops.size % 0xffff));
+      const base = len === 0 ? 0 : Math.floor(a / 2 ** (32 - len)) * 2 ** (32 - len);
+      taken.set(base * 64 + len, hops.get(hop)!);
+    });
   if (taken.size === 0) throw new FileError(path, "EINVAL", "no routes in it");
   const words = new Uint32Array(taken.size * 3);
   let n = 0;

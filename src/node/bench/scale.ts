@@ -142,12 +142,25 @@ function table(env: Env, row: string, what: string, steps: readonly Step[]): voi
     const growth = summary(times[i]!.map((t, r) => t / times[0]![r]!)).median;
     const than = i === 0 ? "" : `: ${growth.toFixed(2)} times the cost with ${steps[0]!.count}`;
     const note = s.label.endsWith("-ten") ? `the same, packets to ten of them${than}` : `${s.count} ${what}${than}`;
-    env.options.onResult({ ...rowOf(`${row}.${s.label}`, "ns/packet", note, times[i]!), ...(i === 0 ? {} : { growth }) });
+    env.options.onResult({
+      ...rowOf(`${row}.${s.label}`, "ns/packet", note, times[i]!),
+      ...(i === 0 ? {} : { growth }),
+    });
   });
 }
 
 function rowOf(name: string, unit: string, note: string, values: readonly number[]): Result {
-  return { name, unit, better: "less", ...summary(values), runs: values.length, peers: {}, ratio: {}, absent: {}, note };
+  return {
+    name,
+    unit,
+    better: "less",
+    ...summary(values),
+    runs: values.length,
+    peers: {},
+    ratio: {},
+    absent: {},
+    note,
+  };
 }
 
 function memory(env: Env, row: string, what: string, core: number, heap: number): void {
@@ -163,14 +176,31 @@ async function run(env: Env): Promise<void> {
     table(env, "scale.containers", "containers on one bridge, packets to any of them", [...steps, steps.at(-1)!.few()]);
     const [small, , large] = all.map((s) => s.weight) as [Weight, Weight, Weight];
     const more = counts[2]! - counts[0]!;
-    memory(env, "scale.containers.bytes", "a container (its namespace, veth pair, neighbours, one flow)", (large.core - small.core) / more, (large.heap - small.heap) / more);
+    memory(
+      env,
+      "scale.containers.bytes",
+      "a container (its namespace, veth pair, neighbours, one flow)",
+      (large.core - small.core) / more,
+      (large.heap - small.heap) / more,
+    );
   }
   if (env.wants("scale.connections")) {
     const counts = env.quick ? [10, 20, 40] : connectionSteps;
     const all = counts.map((n) => withConnections(n));
-    table(env, "scale.connections", "connections tracked and translated, packets of any of them", all.map((s) => s.step));
+    table(
+      env,
+      "scale.connections",
+      "connections tracked and translated, packets of any of them",
+      all.map((s) => s.step),
+    );
     const last = all.at(-1)!;
-    memory(env, "scale.connections.bytes", "a tracked connection with NAT", last.weight.core / last.step.count, last.weight.heap / last.step.count);
+    memory(
+      env,
+      "scale.connections.bytes",
+      "a tracked connection with NAT",
+      last.weight.core / last.step.count,
+      last.weight.heap / last.step.count,
+    );
   }
 }
 

@@ -95,7 +95,7 @@ const connlimit: MatchMaker = (place) => {
       /** Takes out what is not tracked any more or closed; stops where `me` is found (true), or after so many. */
       const sweep = (list: Connections, me: Counted | null): boolean => {
         let gone = 0;
-        for (let i = 0; i < list.all.length && gone <= MOST_AT_ONCE; ) {
+        for (let i = 0; i < list.all.length && gone <= MOST_AT_ONCE;) {
           const k = list.all[i]!;
           const entry = entryOf(k);
           if (entry !== 0 && me !== null && same(k, me)) return true;

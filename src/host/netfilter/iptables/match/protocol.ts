@@ -213,8 +213,7 @@ const udp: MatchMaker = (place, fail) => {
         return {
           text,
           keyed: true,
-          test: (c) =>
-            c.l4Len >= need && portMatches(c.sport, source) && portMatches(c.dport, destination),
+          test: (c) => c.l4Len >= need && portMatches(c.sport, source) && portMatches(c.dport, destination),
         };
       }
       return {
