@@ -131,6 +131,8 @@ COMMIT
     expect(one("-p udp ! --dport 53", data)).toBe(true);
     expect(one("-p udp -m multiport --dports 53", later)).toBe(false);
     expect(one("-p udp --dport 53", first)).toBe(true);
+    expect(one("-p udp --dport 60:50", first)).toBe(false);
+    expect(one("-p udp ! --dport 60:50", first)).toBe(true);
   });
 
   it("a header cut short: nft compares what is there, legacy drops the packet on the spot", () => {

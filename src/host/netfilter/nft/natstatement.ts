@@ -1,10 +1,10 @@
 // src/host/netfilter/nft/natstatement.ts: dnat, snat, masquerade, redirect.
 
-import { parseIpv4 } from "../../../core/address.ts";
+import { formatIpv4, maskOf, parseIpv4 } from "../../../core/address.ts";
 import { type FirewallHost, NatFlag, type NatRange } from "../host.ts";
 import type { Context } from "../context.ts";
 import { parsePort } from "../iptables/names.ts";
-import { type Reader, show } from "./lexer.ts";
+import { type Reader, type Token, show } from "./lexer.ts";
 import { Lookup, formatElements, parseElements } from "./lookup.ts";
 import { BROKEN, finder } from "./match.ts";
 import type { Selector, Selectors } from "./selector.ts";
@@ -21,6 +21,27 @@ const flagWords: Readonly<Record<string, NatFlag>> = {
 
 function emptyRange(): Mutable<NatRange> {
   return { flags: 0, minAddr: 0, maxAddr: 0, minPort: 0, maxPort: 0, basePort: 0 };
+}
+
+/** `10.0.0.1`, `10.0.0.1-10.0.0.4`, `10.0.0.0/30`; a range that is a whole prefix is printed as one. */
+function parseAddresses(r: Reader, word: Token, range: Mutable<NatRange>): string {
+  const m = /^([\d.]+)(?:-([\d.]+)|\/(\d+))?$/.exec(word.text);
+  const first = m === null ? null : parseIpv4(m[1]!);
+  const length = m?.[3] === undefined ? 32 : Number(m[3]);
+  let last = m?.[2] === undefined ? first : parseIpv4(m[2]);
+  if (first === null || last === null || length > 32) {
+    r.fail(word, `expected an IPv4 address, a range or a prefix, got ${show(word)}`);
+  }
+  const mask = maskOf(length);
+  const low = (first & mask) >>> 0;
+  if (m![3] !== undefined) last = (low | ~mask) >>> 0;
+  range.minAddr = low;
+  range.maxAddr = last;
+  range.flags |= NatFlag.MapIps;
+  if (m![2] === undefined && m![3] === undefined) return formatIpv4(low);
+  const size = last - low + 1;
+  const whole = size > 0 && Number.isInteger(Math.log2(size)) && low % size === 0;
+  return whole ? `${formatIpv4(low)}/${32 - Math.log2(size)}` : `${formatIpv4(low)}-${formatIpv4(last)}`;
 }
 
 /** `8080`, `8080-8090` behind a colon. */
@@ -136,14 +157,7 @@ export function parseNat(r: Reader, host: FirewallHost, family: "ip" | "inet", s
     if (r.take(":")) colon();
     else if (first !== null && first.kind === "word" && /^\d/.test(first.text)) {
       r.next("an address");
-      const [a, b] = first.text.split("-");
-      const min = parseIpv4(a!);
-      const max = b === undefined ? min : parseIpv4(b);
-      if (min === null || max === null) r.fail(first, `expected an IPv4 address or a range, got ${show(first)}`);
-      range.minAddr = min;
-      range.maxAddr = max;
-      range.flags |= NatFlag.MapIps;
-      target = first.text;
+      target = parseAddresses(r, first, range);
       if (r.take(":")) colon();
     } else {
       const list = selectors.concat(r);

@@ -29,7 +29,6 @@ export function portRange(text: string, o: Option, separator = ":"): { min: numb
   }
   const min = one(text.slice(0, at), 0);
   const max = one(text.slice(at + 1), 65535);
-  if (min > max) o.fail(`port range '${text}': the first port is above the last`);
   return { min, max };
 }
 
@@ -57,6 +56,8 @@ function turned(r: PortRange): PortRange {
 
 /** Reads `--sport` and `--dport` of tcp and udp. */
 class Ports {
+  constructor(private readonly ordered: boolean) {}
+
   source = anyPort;
   destination = anyPort;
 
@@ -64,7 +65,10 @@ class Ports {
     const isSource = o.name === "--sport" || o.name === "--source-port";
     if (!isSource && o.name !== "--dport" && o.name !== "--destination-port") return false;
     if ((isSource ? this.source : this.destination) !== anyPort) o.fail(`${o.name} may be given once`);
-    const r = { ...portRange(o.value("a port or port:port"), o), inverted: o.invert };
+    const text = o.value("a port or port:port");
+    const r = { ...portRange(text, o), inverted: o.invert };
+    // iptables asks of tcp's alone; such a range holds no port
+    if (this.ordered && r.min > r.max) o.fail(`port range '${text}': the first port is above the last`);
     if (r.inverted && r.min === 0 && r.max === 65535) o.fail(`${o.name}: '!' before all ports matches nothing`);
     if (isSource) this.source = r;
     else this.destination = r;
@@ -115,7 +119,7 @@ function hasOption(place: Place, c: Context, kind: number, length: number): bool
 
 const tcp: MatchMaker = (place, fail) => {
   checkProtocol(place, "tcp", 6, fail);
-  const ports = new Ports();
+  const ports = new Ports(true);
   let mask = 0;
   let value = 0;
   let flagsInverted = false;
@@ -201,7 +205,7 @@ const tcp: MatchMaker = (place, fail) => {
 
 const udp: MatchMaker = (place, fail) => {
   checkProtocol(place, "udp", 17, fail);
-  const ports = new Ports();
+  const ports = new Ports(false);
   return {
     option: (o) => ports.option(o),
     finish(): Match {
