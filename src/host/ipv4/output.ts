@@ -4,6 +4,8 @@ import { Drop } from "../../../assembly/drop.ts";
 import { Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
+import type { Node } from "../../link/world.ts";
+import { ALL_HOSTS } from "../fib/device.ts";
 import { Flow } from "../fib/flow.ts";
 import { type Route, RouteType } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
@@ -69,6 +71,7 @@ export class Output {
     const ns = this.ns;
     const dev = route.dev!;
     this.leaving = route;
+    if (route.type === RouteType.Broadcast || route.type === RouteType.Multicast) this.loopBack(frame, route, dev);
     if (
       (ns.world.core.u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Rerouted) === 0 &&
       !ns.hooks.run(Hook.Postrouting, frame, input, dev)
@@ -77,6 +80,30 @@ export class Output {
     }
     this.finish(frame, route);
   }
+
+  /** ip_mc_output: what goes to all on a link, this host among them, comes back to it (dev_loopback_xmit). */
+  private loopBack(frame: Frame, route: Route, dev: Interface): void {
+    const ns = this.ns;
+    const { core, x } = ns.world;
+    const { u32 } = core;
+    if (dev.kind === "loopback" || (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Local) === 0) return;
+    if (route.type === RouteType.Multicast && x.ipv4Dst(u32[(frame + Pkt.Net) >> 2]!) >>> 0 !== ALL_HOSTS) return;
+    const copy = x.packetCopy(frame);
+    if (copy === 0 || !ns.hooks.run(Hook.Postrouting, copy, null, dev)) return;
+    u32[(copy + Pkt.Type) >> 2] = PktType.Loopback;
+    u32[(copy + Pkt.Flags) >> 2]! |= PktFlag.CsumOk;
+    u32[(copy + Pkt.In) >> 2] = dev.ifindex;
+    ns.world.backlog.push(this.looped, dev.ifindex, copy);
+  }
+
+  private readonly looped: Node = {
+    receive: (ifindex, frame) => {
+      const dev = this.ns.byIndex[ifindex]!;
+      if (!dev.up) return this.ns.drop(frame, Drop.LinkDown, dev);
+      this.ns.world.x.ipKey(frame);
+      this.ns.input.receive(dev, frame);
+    },
+  };
 
   /** ip_finish_output: cut to the MTU. */
   finish(frame: Frame, route: Route): void {
