@@ -59,7 +59,9 @@ overBuilds("pieces", (make) => {
           else if (n === total) expect(after).toBeNull();
           else {
             // byte by byte: each of the first n is the first piece's now
-            const owner = before.flatMap((len, i) => Array.from({ length: len }, () => i)).map((i, k) => (k < n ? 0 : i));
+            const owner = before
+              .flatMap((len, i) => Array.from({ length: len }, () => i))
+              .map((i, k) => (k < n ? 0 : i));
             expect(after).toEqual(before.map((_, i) => owner.filter((o) => o === i).length));
           }
           x.packetFree(h);
