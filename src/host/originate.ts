@@ -1,6 +1,7 @@
 // src/host/originate.ts: datagrams that a program on this host sends through a plain socket.
 
 import { Drop } from "../../assembly/drop.ts";
+import { Pkt, PktFlag } from "../../assembly/layout.ts";
 import { Flow } from "./fib/flow.ts";
 import { RouteType } from "./fib/route.ts";
 import type { Namespace } from "./namespace.ts";
@@ -95,6 +96,7 @@ export class Originate {
       return false;
     }
     if (ns.world.tracer !== null) ns.trace("originate", null, frame, proto === PROTO_UDP ? "udp" : "raw socket");
+    core.u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.IgnoreDf;
     ns.output.local(frame, route);
     return true;
   }

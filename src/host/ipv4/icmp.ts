@@ -103,6 +103,8 @@ export class Icmp {
     // an error belongs to the connection of what it quotes, so that NAT translates the quotation (nf_ct_attach)
     if (isError(ns.world.x.icmpType(u32[(reply + Pkt.Trans) >> 2]!))) ns.conntrack.attach(reply, cause);
     if (ns.world.tracer !== null) ns.trace("originate", null, reply, "icmp");
+    // ip_sk_ignore_df: whatever sets DF later, what a socket sent without asking for it may be cut
+    u32[(reply + Pkt.Flags) >> 2]! |= PktFlag.IgnoreDf;
     ns.output.local(reply, route);
   }
 

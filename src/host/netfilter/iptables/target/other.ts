@@ -39,7 +39,6 @@ const tee: TargetMaker = (place) => {
           if (copy === 0) return Outcome.Continue;
           const { u32 } = core;
           // the connection stays with the original
-          u32[(copy + Pkt.Ct) >> 2] = 0;
           host.conntrack.reset(copy);
           host.conntrack.notrack(copy);
           u32[(copy + Pkt.Flags) >> 2]! |= PktFlag.Copy;
