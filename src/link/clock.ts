@@ -8,7 +8,7 @@ export const SECOND = 1_000_000_000;
 export interface Timer {
   at: number;
   /** Order among timers of the same instant: the lowest runs first. */
-  readonly order: number;
+  order: number;
   readonly run: () => void;
   /** Place in the heap. */
   slot: number;
@@ -41,6 +41,27 @@ export class Clock {
 
   after(delay: number, run: () => void): Timer {
     return this.at(this.now + delay, run);
+  }
+
+  /** A timer that is not set yet, to be armed many times: it costs no memory again. */
+  timer(run: () => void): Timer {
+    return { at: -1, order: 0, run, slot: 0 };
+  }
+
+  /** Sets the timer, or moves it. */
+  arm(timer: Timer, at: number): void {
+    const to = Math.max(at, this.now);
+    timer.order = this.order++;
+    if (timer.at < 0) {
+      timer.at = to;
+      timer.slot = this.heap.length;
+      this.heap.push(timer);
+      this.up(timer.slot);
+      return;
+    }
+    timer.at = to;
+    this.up(timer.slot);
+    this.down(timer.slot);
   }
 
   cancel(timer: Timer | null): void {
