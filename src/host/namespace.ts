@@ -13,6 +13,7 @@ import { Fib } from "./fib/fib.ts";
 import { type Route, RouteType } from "./fib/route.ts";
 import { Forward } from "./ipv4/forward.ts";
 import { Icmp } from "./ipv4/icmp.ts";
+import { icmp, unreachable } from "./ipv4/icmptypes.ts";
 import { Input } from "./ipv4/input.ts";
 import { Local } from "./ipv4/local.ts";
 import { Output } from "./ipv4/output.ts";
@@ -24,6 +25,7 @@ import { Nft } from "./netfilter/nft/nft.ts";
 import { Originate } from "./originate.ts";
 import { Sockets } from "./sockets.ts";
 import { type Conf, Sysctl } from "./sysctl.ts";
+import type { Transports } from "./transport.ts";
 
 /** What the core answers for an IPv4 packet whose header is checked. */
 const READY = 0x10000;
@@ -40,6 +42,7 @@ export class Namespace implements Owner {
   readonly iptables: Iptables;
   readonly nft: Nft;
   readonly sockets = new Sockets(this.sysctl);
+  readonly transports: Transports = { tcp: null, udp: null };
   readonly input: Input;
   readonly forward: Forward;
   readonly output: Output;
@@ -207,6 +210,11 @@ export class Namespace implements Owner {
     return route.mtu !== 0 ? route.mtu : Math.min(route.dev!.mtu, 65535);
   }
 
+  /** A transport believes that packets from `src` to `dst` longer than `mtu` do not get through (RFC 1191). */
+  updatePmtu(proto: number, src: number, sport: number, dst: number, dport: number, mtu: number): void {
+    this.icmp.learner.update(proto, src, sport, dst, dport, mtu);
+  }
+
   waits(frame: Frame): void {
     const { leaving } = this.output;
     if (leaving !== null) this.waiting.set(frame, leaving);
@@ -220,11 +228,10 @@ export class Namespace implements Owner {
     // its way was taken out of the tables meanwhile: there is no host left that could tell
     if (route !== undefined && this.fib.tables.store.released.has(route))
       return this.drop(frame, Drop.NeighFailed, dev);
-    // a packet of our own would tell ourselves: its socket hears of it when sockets exist
     if ((u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Local) === 0) {
       u32[(frame + Pkt.Type) >> 2] = PktType.Host;
-      this.icmp.send(frame, 3, 1, 0);
-    }
+      this.icmp.send(frame, icmp.unreachable, unreachable.host, 0);
+    } else this.icmp.learner.unreachable(u32[(frame + Pkt.Net) >> 2]!, frame);
     this.drop(frame, Drop.NeighFailed, dev);
   }
 

@@ -27,7 +27,7 @@ const NS_PER_JIFFY = 1_000_000_000 / HZ;
 
 export class Icmp {
   private readonly flow = new Flow();
-  private readonly learner: Learner;
+  readonly learner: Learner;
   private credit: number;
   private stamp = 0;
 
@@ -197,7 +197,7 @@ export class Icmp {
     } else if (type === icmp.timestamp) {
       if (length < icmpLen + 4) return ns.drop(frame, Drop.Truncated, dev);
       this.reply(dev, frame, icmp.timestampReply, 0, x.icmpGateway(p), 12);
-    } else if (type === icmp.unreachable || type === icmp.redirect) this.learner.receive(dev, frame, p, length);
+    } else if (isError(type)) this.learner.receive(dev, frame, p, length);
     ns.consume(frame, dev, "icmp");
   }
 

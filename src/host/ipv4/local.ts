@@ -54,6 +54,8 @@ export class Local {
     const { u32 } = core;
     const port = x.udpReceive(frame);
     if (port < 0) return ns.drop(frame, (port & 0xffff) as Drop, dev);
+    const { udp } = ns.transports;
+    if (udp !== null && udp.receive(dev, frame)) return;
     const dst = x.ipv4Dst(u32[(frame + Pkt.Net) >> 2]!) >>> 0;
     if (ns.sockets.find(PROTO_UDP, dst, port) !== null) return ns.consume(frame, dev, "udp");
     if ((u32[(frame + Pkt.Flags) >> 2]! & (PktFlag.RtBroadcast | PktFlag.RtMulticast)) === 0) {
@@ -87,6 +89,8 @@ export class Local {
     if (bad !== Drop.None) return ns.drop(frame, bad, dev);
     const dst = x.ipv4Dst(net);
     if (!x.tcpVerify(p, length, x.ipv4Src(net), dst)) return ns.drop(frame, Drop.TcpCsum, dev);
+    const { tcp } = ns.transports;
+    if (tcp !== null && tcp.receive(dev, frame)) return;
     if (ns.sockets.find(PROTO_TCP, dst >>> 0, x.tcpDstPort(p)) !== null) return ns.consume(frame, dev, "tcp");
     this.reset(frame, net, p);
     ns.drop(frame, Drop.NoSocket, dev);
