@@ -107,7 +107,7 @@ const neighDefault: NeighConf = {
 };
 
 /** Everything outside conf and neigh. */
-const generalDefault: Record<string, number> = {
+const generalValues: Record<string, number> = {
   "net.ipv4.ip_forward": 0,
   "net.ipv4.ip_default_ttl": 64,
   "net.ipv4.ip_no_pmtu_disc": 0,
@@ -209,7 +209,7 @@ const generalDefault: Record<string, number> = {
 };
 
 /** Settings that are words or lists. */
-const textDefault: Record<string, string> = {
+const textValues: Record<string, string> = {
   "net.ipv4.tcp_congestion_control": "cubic",
   "net.ipv4.tcp_rmem": "4096\t131072\t33554432",
   "net.ipv4.tcp_wmem": "4096\t16384\t4194304",
@@ -217,27 +217,45 @@ const textDefault: Record<string, string> = {
   "net.ipv4.ping_group_range": "1\t0",
 };
 
+const generalDefault: ReadonlyMap<string, number> = new Map(Object.entries(generalValues));
+const textDefault: ReadonlyMap<string, string> = new Map(Object.entries(textValues));
+
 /** Says what a wrong setting was and what was expected. */
 export class SysctlError extends Error {}
 
+/**
+ * The settings of one device: only what was written is the object's own, the rest is Linux's default, which all share.
+ * A network of ten thousand devices has few that were written.
+ */
+function ConfOf(this: Conf): void {}
+ConfOf.prototype = confDefault;
+function NeighConfOf(this: NeighConf): void {}
+NeighConfOf.prototype = neighDefault;
+const newConf = ConfOf as unknown as new () => Conf;
+const newNeighConf = NeighConfOf as unknown as new () => NeighConf;
+
+/** `net.ipv4.conf.` or `net.ipv4.neigh.` */
+const PREFIXES = ["net.ipv4.conf.", "net.ipv4.neigh."] as const;
+
 export class Sysctl {
-  private readonly general = new Map(Object.entries(generalDefault));
-  private readonly text = new Map(Object.entries(textDefault));
+  /** What was written of `generalDefault` and `textDefault`. */
+  private readonly general = new Map<string, number>();
+  private text: Map<string, string> | null = null;
   private readonly confs = new Map<string, Conf>();
   private readonly neighs = new Map<string, NeighConf>();
   /** Called after a setting changed. */
   readonly watchers: ((name: string, value: number) => void)[] = [];
 
   constructor() {
-    this.confs.set("all", { ...confDefault });
-    this.confs.set("default", { ...confDefault });
-    this.neighs.set("default", { ...neighDefault });
+    this.confs.set("all", new newConf());
+    this.confs.set("default", new newConf());
+    this.neighs.set("default", new newNeighConf());
   }
 
   /** A device comes: it takes over `default`. */
   addDevice(name: string): void {
-    this.confs.set(name, { ...this.confs.get("default")! });
-    this.neighs.set(name, { ...this.neighs.get("default")! });
+    this.confs.set(name, Object.assign(new newConf(), this.confs.get("default")));
+    this.neighs.set(name, Object.assign(new newNeighConf(), this.neighs.get("default")));
   }
 
   /** net.ipv4.conf.NAME; the object lives as long as the device, so readers keep it. */
@@ -255,49 +273,46 @@ export class Sysctl {
 
   /** A number outside conf and neigh. */
   get(name: string): number {
-    const v = this.general.get(name);
+    const v = this.general.get(name) ?? generalDefault.get(name);
     if (v === undefined) throw new SysctlError(`unknown sysctl '${name}'`);
     return v;
   }
 
   getText(name: string): string {
-    const v = this.text.get(name);
+    const v = this.text?.get(name) ?? textDefault.get(name);
     if (v === undefined) throw new SysctlError(`unknown sysctl '${name}'`);
     return v;
   }
 
   /** `net.ipv4.conf.eth0.rp_filter` = `2`: any setting, as `sysctl -w` does. */
   set(name: string, value: string | number): void {
-    const slot = this.slot(name);
-    if (slot === null) {
-      if (this.text.has(name)) {
-        this.text.set(name, String(value));
-        return;
-      }
-      throw new SysctlError(`unknown sysctl '${name}'`);
+    if (textDefault.has(name)) {
+      (this.text ??= new Map()).set(name, String(value));
+      return;
     }
+    const general = generalDefault.has(name);
+    const entry = general ? null : this.entry(name);
+    if (!general && entry === null) throw new SysctlError(`unknown sysctl '${name}'`);
     const v = typeof value === "number" ? value : Number(value.trim() === "" ? NaN : value);
     if (!Number.isInteger(v)) throw new SysctlError(`${name}: '${value}' is no integer`);
     const forwarded = this.get("net.ipv4.ip_forward");
-    slot(v);
+    if (entry === null) this.general.set(name, v);
+    else entry[name.slice(name.lastIndexOf(".") + 1)] = v;
     // devinet_sysctl_forward: writing what is there already changes nothing
     if (v !== forwarded) this.follow(name, v);
     for (const w of this.watchers) w(name, v);
   }
 
-  /** What writes the setting of that name; null when there is none. */
-  private slot(name: string): ((v: number) => void) | null {
-    if (this.general.has(name)) return (v) => void this.general.set(name, v);
+  /** The device's settings that `name` is one of; null when there is no such setting. */
+  private entry(name: string): Record<string, number> | null {
+    const i = PREFIXES.findIndex((p) => name.startsWith(p));
+    if (i < 0) return null;
     // device names may hold dots (eth0.5): the key is what follows the last one
-    const m = /^net\.ipv4\.(conf|neigh)\.(.+)\.([a-z0-9_]+)$/.exec(name);
-    if (m === null) return null;
-    const table = (m[1] === "conf" ? this.confs : this.neighs) as Map<string, unknown>;
-    const entry = table.get(m[2]!) as Record<string, number> | undefined;
-    const key = m[3]!;
-    if (entry === undefined || !Object.hasOwn(entry, key)) return null;
-    return (v) => {
-      entry[key] = v;
-    };
+    const dot = name.lastIndexOf(".");
+    const key = name.slice(dot + 1);
+    if (!Object.hasOwn(i === 0 ? confDefault : neighDefault, key)) return null;
+    const table = (i === 0 ? this.confs : this.neighs) as Map<string, unknown>;
+    return (table.get(name.slice(PREFIXES[i]!.length, Math.max(dot, 0))) as Record<string, number> | undefined) ?? null;
   }
 
   /** Settings that write others: forwarding as a whole (inet_forward_change). */
