@@ -42,6 +42,9 @@ export class Bridge {
   ageing: number;
   /** br_netfilter, while bridge-nf-call-iptables may be on. */
   netfilter: BridgeNetfilter | null = null;
+  /** Port numbers in use, and the lowest that may be free. */
+  private readonly taken: boolean[] = [];
+  private lowestFree = 1;
   private readonly x;
   private readonly u32;
   /** VLAN of the frame that `ingress` accepted. */
@@ -68,7 +71,7 @@ export class Bridge {
   addPort(dev: Interface): BridgePort {
     if (dev.rxHandler !== null) throw new Error(`${dev.name} is a bridge port already`);
     if (dev.kind !== "veth") throw new Error(`${dev.name} cannot be a bridge port: it is a ${dev.kind} device`);
-    const number = this.freeNumber();
+    const number = this.takeNumber();
     const port = new BridgePort(this, dev, number);
     if (this.defaultPvid !== 0) port.vlans.add(this.defaultPvid, true, true);
     this.ports.unshift(port);
@@ -79,11 +82,13 @@ export class Bridge {
     return port;
   }
 
-  /** The lowest that no port has (find_portno). */
-  private freeNumber(): number {
-    const taken = new Uint8Array(this.ports.length + 2);
-    for (const p of this.ports) if (p.number < taken.length) taken[p.number] = 1;
-    return taken.indexOf(0, 1);
+  /** The lowest that no port has (find_portno); it is taken with that. */
+  private takeNumber(): number {
+    let n = this.lowestFree;
+    while (this.taken[n] === true) n++;
+    this.taken[n] = true;
+    this.lowestFree = n + 1;
+    return n;
   }
 
   /** Takes the device out, with all its entries (br_del_if). */
@@ -92,6 +97,8 @@ export class Bridge {
     if (i < 0) throw new Error(`${dev.name} is no port of ${this.dev.name}`);
     const port = this.ports[i]!;
     this.ports.splice(i, 1);
+    this.taken[port.number] = false;
+    this.lowestFree = Math.min(this.lowestFree, port.number);
     dev.rxHandler = null;
     port.state = PortState.Disabled;
     this.fdb.removeWhere((e) => e.port === port);
@@ -102,29 +109,24 @@ export class Bridge {
     return this.ports.find((p) => p.dev.name === name) ?? null;
   }
 
-  /** A port's device, or the bridge device, went up or down: states follow, a port that is down loses what it learned. */
+  /** The bridge device went up or down: the states of all ports follow. */
   linkChanged(): void {
     for (const port of this.ports) this.updateState(port);
   }
 
+  /** br_port_state_selection without STP: nothing stays blocked. */
   setState(port: BridgePort, state: PortState): void {
     if (!port.dev.up) return;
-    port.state = state;
-    this.selectStates();
+    port.state = state === PortState.Blocking ? PortState.Forwarding : state;
   }
 
-  private updateState(port: BridgePort): void {
+  /** The port's device, or the bridge device, went up or down; a port that is down loses what it learned. */
+  updateState(port: BridgePort): void {
     const usable = port.dev.up && this.dev.up;
     if (!usable && port.linked) this.fdb.removeWhere((e) => e.port === port && !e.static);
     if (usable === port.linked) return;
     port.linked = usable;
     port.state = usable ? PortState.Forwarding : PortState.Disabled;
-    this.selectStates();
-  }
-
-  /** br_port_state_selection without STP: nothing stays blocked. */
-  private selectStates(): void {
-    for (const p of this.ports) if (p.state === PortState.Blocking) p.state = PortState.Forwarding;
   }
 
   setAgeing(centiseconds: number): void {

@@ -51,7 +51,7 @@ export class BridgePort implements RxHandler {
   }
 
   linkChanged(): void {
-    this.bridge.linkChanged();
+    this.bridge.updateState(this);
   }
 }
 
