@@ -4,7 +4,7 @@ import { Drop } from "../../assembly/drop.ts";
 import { Pkt, PktFlag, PktType } from "../../assembly/layout.ts";
 import type { Frame } from "../core/core.ts";
 import { Bridge } from "../device/bridge.ts";
-import { Interface, type Owner } from "../link/interface.ts";
+import { Interface, type InterfaceKind, type Owner } from "../link/interface.ts";
 import type { TraceKind } from "../link/trace.ts";
 import type { World } from "../link/world.ts";
 import { BridgeHooks, bridgedReset } from "./brnetfilter.ts";
@@ -29,6 +29,7 @@ import type { Transports } from "./transport.ts";
 
 /** What the core answers for an IPv4 packet whose header is checked. */
 const READY = 0x10000;
+const TYPE_IPV4 = 0x0800;
 const TYPE_ARP = 0x0806;
 const MS_PER_DAY = 86_400_000;
 
@@ -87,9 +88,10 @@ export class Namespace implements Owner {
 
   // -- devices
 
-  addInterface(name: string, kind: "veth" | "bridge" | "loopback", mac: Uint8Array, mtu: number): Interface {
+  addInterface(name: string, kind: InterfaceKind, mac: Uint8Array, mtu: number): Interface {
     if (this.byName.has(name)) throw new Error(`${this.name}: interface '${name}' exists already`);
-    const dev = new Interface(this, this.interfaces.length + 1, name, kind, mac, mtu, this.receive);
+    const take = kind === "tun" ? this.receiveRaw : this.receive;
+    const dev = new Interface(this, this.interfaces.length + 1, name, kind, mac, mtu, take);
     this.sysctl.addDevice(name);
     this.interfaces.push(dev);
     this.byIndex[dev.ifindex] = dev;
@@ -142,6 +144,18 @@ export class Namespace implements Owner {
     if (u32[(frame + Pkt.Protocol) >> 2] !== TYPE_ARP) return this.drop(frame, Drop.UnknownProtocol, dev);
     if (u32[(frame + Pkt.Type) >> 2] === PktType.OtherHost) return this.drop(frame, Drop.OtherHost, dev);
     this.neighbours.arpReceive(dev, frame);
+  };
+
+  /** The same for a device without a link layer. */
+  private readonly receiveRaw = (dev: Interface, frame: Frame): void => {
+    const { core, x } = this.world;
+    const { u32 } = core;
+    u32[(frame + Pkt.Mac) >> 2] = 0;
+    u32[(frame + Pkt.Type) >> 2] = PktType.Host;
+    u32[(frame + Pkt.Protocol) >> 2] = TYPE_IPV4;
+    const bad = x.ipReceive(frame);
+    if (bad !== Drop.None) return this.drop(frame, bad, dev);
+    this.input.receive(dev, frame);
   };
 
   /** Remembers on the packet what its route is, for whoever asks later (RTCF_*). */

@@ -26,6 +26,9 @@ export interface RxHandler {
 /** Looks at frames as they pass (a capture); it does not take them. `Data` is at the Ethernet header. */
 export type Tap = (dev: Interface, frame: Frame, outbound: boolean) => void;
 
+/** A tun has no link layer: its frames are IPv4 packets, `Data` at their header (RFC 894's header is neither made nor read). */
+export type InterfaceKind = "veth" | "bridge" | "loopback" | "tun";
+
 export class Interface implements Node {
   /** Six bytes in the core. */
   readonly mac: number;
@@ -48,7 +51,7 @@ export class Interface implements Node {
     readonly owner: Owner,
     readonly ifindex: number,
     readonly name: string,
-    readonly kind: "veth" | "bridge" | "loopback",
+    readonly kind: InterfaceKind,
     macBytes: Uint8Array,
     public mtu: number,
     /** What the host does with a frame that nobody took before; it takes the frame. */
@@ -58,7 +61,7 @@ export class Interface implements Node {
     owner.world.core.u8.set(macBytes, this.mac);
   }
 
-  /** A frame from the wire; `Data` is at its Ethernet header. */
+  /** A frame from the wire; `Data` is at its Ethernet header (a tun: at the IPv4 header). */
   receive(_port: number, frame: Frame): void {
     const { core, tracer } = this.owner.world;
     if (!this.up) return this.owner.drop(frame, Drop.LinkDown, this);

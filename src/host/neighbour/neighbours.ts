@@ -39,6 +39,7 @@ export class Neighbours {
    * waits for the neighbour's address; when nobody answers it goes to `linkFailure`.
    */
   output(frame: Frame, dev: Interface, nexthop: number): void {
+    if (dev.kind === "tun") return dev.transmit(frame);
     const n = this.find(dev, nexthop) ?? this.create(dev, nexthop);
     if (n === null) return this.ns.drop(frame, Drop.NeighFailed, dev);
     if ((n.state & CONNECTED) !== 0 || this.eventSend(n, frame)) this.transmit(n, frame);
@@ -67,6 +68,7 @@ export class Neighbours {
 
   /** Whether the neighbour's address is known; if not, it is asked for. */
   isKnown(dev: Interface, address: number): boolean {
+    if (dev.kind === "tun") return true;
     const n = this.find(dev, address) ?? this.create(dev, address);
     if (n === null) return false;
     if ((n.state & VALID) !== 0) return true;
@@ -166,6 +168,7 @@ export class Neighbours {
 
   /** With arp_notify the device tells the link its addresses. */
   linkUp(dev: Interface): void {
+    if (dev.kind === "tun") return;
     if (Math.max(this.ns.confAll.arp_notify, this.ns.conf(dev).arp_notify) !== 0) this.arp.announce(dev);
   }
 
