@@ -16,8 +16,9 @@ import {
   RouteType,
   Scope,
   errno,
+  errorOf,
 } from "./route.ts";
-import { type Table, Result, errorOf } from "./tables.ts";
+import { type Table, Result } from "./tables.ts";
 
 /** `ip route add`, `append`, `prepend`, `replace`, `change`. */
 export type InsertMode = "add" | "append" | "prepend" | "replace" | "change";
@@ -183,12 +184,21 @@ function checkPrefix(spec: RouteSpec): void {
   if ((spec.tos & 3) !== 0) throw invalid("Invalid dsfield (tos): ECN bits must be 0");
 }
 
+const noAliases: readonly Alias[] = [];
+
 function listOf(leaf: Leaf | null): readonly Alias[] {
-  return leaf === null ? [] : leaf.aliases;
+  return leaf === null ? noAliases : leaf.aliases;
 }
 
 /** fib_table_insert. Throws FibError as Linux refuses. */
 export function insertRoute(fib: Fib, spec: RouteSpec, mode: InsertMode): void {
+  const refused = tryInsert(fib, spec, mode);
+  if (refused === errno.EEXIST) throw new FibError(refused, "RTNETLINK answers: File exists");
+  if (refused === errno.ENOENT) throw new FibError(refused, "RTNETLINK answers: No such file or directory");
+}
+
+/** The same; that the route is there already (EEXIST), or is not (ENOENT), is answered, not thrown. */
+export function tryInsert(fib: Fib, spec: RouteSpec, mode: InsertMode): number {
   checkPrefix(spec);
   if (spec.metrics.length > 0 && errorOf(spec.type) === 0) {
     for (const m of spec.metrics) if (m.name === "hoplimit" && m.value > 255) throw invalid("Invalid metric value");
@@ -196,35 +206,38 @@ export function insertRoute(fib: Fib, spec: RouteSpec, mode: InsertMode): void {
   const table = fib.tables.make(spec.table); // even if the route is refused
   const info = createInfo(fib, spec);
   const { store } = fib.tables;
-  const alias = store.alias({ table: spec.table, tos: spec.tos, type: spec.type, info, error: errorOf(spec.type) });
+  const alias = store.alias(info, spec.tos);
+  let refused: number = errno.none;
   try {
-    place(table, spec, alias, mode);
+    refused = place(table, spec, alias, mode);
   } finally {
     store.discard(alias);
   }
-  fib.changed();
+  if (refused === errno.none) fib.changed();
+  return refused;
 }
 
-function place(table: Table, spec: RouteSpec, alias: Alias, mode: InsertMode): void {
+function place(table: Table, spec: RouteSpec, alias: Alias, mode: InsertMode): number {
   const old = listOf(table.trie.get(spec.prefix, spec.length));
   const list = old.slice();
   const first = placeOf(list, spec.table, spec.tos, spec.metric);
   let end = first;
   while (end < list.length && sameKeys(list[end]!, alias)) end++;
   const twin = list.indexOf(alias);
-  const exists = new FibError(errno.EEXIST, "RTNETLINK answers: File exists");
   if (end > first) {
-    if (mode === "add") throw exists;
-    if (mode === "replace" || mode === "change") {
-      if (twin === first) return;
-      if (twin >= 0) throw exists;
+    if (mode === "add") return errno.EEXIST;
+    const replaces = mode === "replace" || mode === "change";
+    if (replaces && twin === first) return errno.none;
+    if (twin >= 0) return errno.EEXIST;
+    if (replaces) {
       list[first] = alias;
-      return table.trie.set(spec.prefix, spec.length, list);
+      table.trie.set(spec.prefix, spec.length, list);
+      return errno.none;
     }
-    if (twin >= 0) throw exists;
-  } else if (mode === "change") throw new FibError(errno.ENOENT, "RTNETLINK answers: No such file or directory");
+  } else if (mode === "change") return errno.ENOENT;
   list.splice(mode === "append" ? end : first, 0, alias);
   table.trie.set(spec.prefix, spec.length, list);
+  return errno.none;
 }
 
 function sameKeys(a: Alias, b: Alias): boolean {
@@ -278,7 +291,6 @@ export function deleteRoute(fib: Fib, spec: RouteSpec): void {
   checkPrefix(spec);
   for (const nh of spec.nexthops) if (nh.dev !== null) deviceOf(fib, nh.dev);
   const table = fib.tables.get(spec.table);
-  const missing = new FibError(errno.ESRCH, "RTNETLINK answers: No such process");
   if (table === null) throw new FibError(errno.ESRCH, "Error: FIB table does not exist.");
   const list = listOf(table.trie.get(spec.prefix, spec.length));
   const i = list.findIndex(
@@ -292,7 +304,7 @@ export function deleteRoute(fib: Fib, spec: RouteSpec): void {
       (spec.metrics.length === 0 || sameMetrics(a.info, spec)) &&
       waysFit(spec, a.info),
   );
-  if (i < 0) throw missing;
+  if (i < 0) throw new FibError(errno.ESRCH, "RTNETLINK answers: No such process");
   table.trie.set(spec.prefix, spec.length, list.toSpliced(i, 1));
   fib.changed();
 }

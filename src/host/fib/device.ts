@@ -3,13 +3,15 @@
 import { maskOf } from "../../core/address.ts";
 import type { Interface } from "../../link/interface.ts";
 import { type Address, type AddressOptions, type InetDevice, inSubnet, place, subnetOf } from "./addresses.ts";
-import { deleteRoute, insertRoute, rebalance } from "./create.ts";
+import { deleteRoute, rebalance, tryInsert } from "./create.ts";
 import type { Fib } from "./fib.ts";
 import { PROTO_KERNEL, TABLE_LOCAL, TABLE_MAIN } from "./names.ts";
 import { type Alias, FibError, type Info, type RouteSpec, RouteType, Scope, errno } from "./route.ts";
 
 /** 224.0.0.1: every host on this link listens to it (RFC 1112 §4). */
 export const ALL_HOSTS = 0xe0000001;
+
+const noMetrics: RouteSpec["metrics"] = [];
 
 /** fib_magic: a route that follows from an address. Nothing when it is there (or gone) already. */
 function magic(
@@ -32,11 +34,11 @@ function magic(
     protocol: PROTO_KERNEL,
     source: ifa.local,
     metric,
-    metrics: [],
+    metrics: noMetrics,
     nexthops: [{ gateway: 0, dev: dev.name, weight: 1, onlink: false }],
   };
   try {
-    if (add) insertRoute(fib, spec, "append");
+    if (add) tryInsert(fib, spec, "append");
     else deleteRoute(fib, spec);
   } catch (e) {
     if (!(e instanceof FibError)) throw e;
@@ -210,6 +212,7 @@ export function linkDown(fib: Fib, device: InetDevice): void {
 
 /** fib_disable_ip with fib_sync_down_dev: `all` takes local routes as well. */
 export function disable(fib: Fib, dev: Interface, all: boolean): void {
+  let some = false;
   for (const info of fib.tables.store.infos.values()) {
     let changed = false;
     for (const nh of info.nexthops) {
@@ -217,10 +220,12 @@ export function disable(fib: Fib, dev: Interface, all: boolean): void {
       nh.dead = changed = true;
     }
     if (!changed) continue;
+    some = true;
     rebalance(info);
     if (info.nexthops.every((nh) => nh.dead)) info.dead = true;
   }
-  flush(fib, (info) => info.dead);
+  if (some) flush(fib, (info) => info.dead);
+  else fib.changed();
 }
 
 /** fib_flush: takes routes out of every table. */

@@ -12,15 +12,15 @@ import type { Result } from "./tables.ts";
 const INPUT = 16;
 const NO_GATEWAY = 32;
 const LOCAL_COPY = 64;
-const KINDS = 128;
 
+/** Few kinds are ever asked for: a list. `cachedAt` holds the kind and the generation of each of `routes`. */
 interface Cache {
   readonly routes: (Route | null)[];
   readonly cachedAt: number[];
 }
 
 export class RouteMaker {
-  private readonly errors = new Map<number, Route>();
+  private errors: Map<number, Route> | null = null;
 
   constructor(private readonly fib: Fib) {}
 
@@ -125,10 +125,11 @@ export class RouteMaker {
 
   /** What ip_error makes of a packet: `errno` says which answer. */
   error(code: number): Route {
-    let route = this.errors.get(code);
+    const errors = (this.errors ??= new Map());
+    let route = errors.get(code);
     if (route === undefined) {
       route = this.bare(typeOfError(code), null, 0, 0, textOfError(code), code);
-      this.errors.set(code, route);
+      errors.set(code, route);
     }
     return route;
   }
@@ -143,18 +144,20 @@ export class RouteMaker {
 
   /** The one of this kind, if it was made since the tables last changed. */
   private cached(cache: Cache, kind: number): Route | null {
-    return cache.cachedAt[kind] === this.fib.generation ? cache.routes[kind]! : null;
+    const { cachedAt } = cache;
+    for (let i = 0; i < cachedAt.length; i += 2) {
+      if (cachedAt[i] === kind) return cachedAt[i + 1] === this.fib.generation ? cache.routes[i >> 1]! : null;
+    }
+    return null;
   }
 
   private keep(cache: Cache, kind: number, route: Route): Route {
-    if (cache.routes.length === 0) {
-      for (let i = 0; i < KINDS; i++) {
-        cache.routes.push(null);
-        cache.cachedAt.push(-1);
-      }
-    }
-    cache.cachedAt[kind] = this.fib.generation;
-    cache.routes[kind] = route;
+    const { cachedAt, routes } = cache;
+    let i = 0;
+    while (i < cachedAt.length && cachedAt[i] !== kind) i += 2;
+    cachedAt[i] = kind;
+    cachedAt[i + 1] = this.fib.generation;
+    routes[i >> 1] = route;
     return route;
   }
 

@@ -43,6 +43,22 @@ export const errno = {
   EHOSTUNREACH: 113,
 } as const;
 
+/** What every type of route answers to a lookup that ends at it (fib_props). */
+export function errorOf(type: RouteType): number {
+  switch (type) {
+    case RouteType.Blackhole:
+      return errno.EINVAL;
+    case RouteType.Unreachable:
+      return errno.EHOSTUNREACH;
+    case RouteType.Prohibit:
+      return errno.EACCES;
+    case RouteType.Throw:
+      return errno.EAGAIN;
+    default:
+      return errno.none;
+  }
+}
+
 /** RTCF_*: what a route means for a packet beside being sent. */
 export const routeFlag = { local: 1, broadcast: 2, multicast: 4 } as const;
 
@@ -125,7 +141,7 @@ export interface Nexthop {
   /** The address that its packets are sent from, found when the addresses last changed (nh_saddr, nh_saddr_genid). */
   source: number;
   sourceAt: number;
-  /** What packets get, by kind, and the generation that each was made in: good while that is the present one. */
+  /** What packets get, and the kind and the generation of each: good while that is the present one. */
   readonly routes: (Route | null)[];
   readonly cachedAt: number[];
   /** What was learned of single destinations behind it; null: nothing. */
@@ -156,7 +172,7 @@ export interface Info {
 /** One route of a prefix (struct fib_alias). */
 export interface Alias {
   readonly id: number;
-  readonly key: string;
+  readonly key: number | string;
   readonly table: number;
   readonly tos: number;
   readonly type: RouteType;
@@ -169,7 +185,7 @@ export interface Alias {
 /** All routes of a prefix, in the order in which they are tried. Prefixes with the same routes share one. */
 export interface Leaf {
   readonly id: number;
-  readonly key: string;
+  readonly key: number | string;
   readonly aliases: readonly Alias[];
   uses: number;
 }

@@ -100,20 +100,20 @@ function suits(r: Rule, flow: Flow): boolean {
 
 export class Rules {
   /** In order of priority, then of age. */
-  readonly list: Rule[] = [];
+  private rules = defaultRules;
   /** Rules were changed: the short cut past them is closed for good (fib_has_custom_rules). */
   custom = false;
   /** Rules that look at the protocol or at ports (fib_rules_require_fldissect). */
   needPorts = 0;
 
-  constructor() {
-    for (const [priority, table] of [
-      [0, TABLE_LOCAL],
-      [32766, TABLE_MAIN],
-      [32767, TABLE_DEFAULT],
-    ] as const) {
-      this.list.push(build({ ...anyRule, table, protocol: 2 }, priority, () => 0));
-    }
+  get list(): readonly Rule[] {
+    return this.rules;
+  }
+
+  /** The list, to be changed: the default rules are shared until then. */
+  private own(): Rule[] {
+    if (this.rules === defaultRules) this.rules = defaultRules.map((r) => ({ ...r }));
+    return this.rules as Rule[];
   }
 
   /** fib_default_rule_pref: one before the second rule. */
@@ -135,7 +135,7 @@ export class Rules {
     if (this.list.some((r) => equal(r, rule))) throw new FibError(errno.EEXIST, "RTNETLINK answers: File exists");
     let i = 0;
     while (i < this.list.length && this.list[i]!.priority <= rule.priority) i++;
-    this.list.splice(i, 0, rule);
+    this.own().splice(i, 0, rule);
     if (usesPorts(rule)) this.needPorts++;
     this.aim();
   }
@@ -153,13 +153,14 @@ export class Rules {
     this.checkGoto(spec);
     const i = this.list.findIndex((r) => fits(r, spec));
     if (i < 0) throw new FibError(errno.ENOENT, "RTNETLINK answers: No such file or directory");
-    const [gone] = this.list.splice(i, 1);
+    const [gone] = this.own().splice(i, 1);
     if (usesPorts(gone!)) this.needPorts--;
     this.aim();
   }
 
   /** Devices come and go: rules name them, flows number them. */
   rebind(indexOf: (name: string) => number): void {
+    if (this.rules === defaultRules) return;
     for (const r of this.list) {
       r.iifIndex = r.iif === null ? 0 : indexOf(r.iif);
       r.oifIndex = r.oif === null ? 0 : indexOf(r.oif);
@@ -192,6 +193,15 @@ function build(spec: RuleSpec, priority: number, indexOf: (name: string) => numb
     target: null,
   };
 }
+
+/** What every namespace begins with. */
+const defaultRules: readonly Rule[] = (
+  [
+    [0, TABLE_LOCAL],
+    [32766, TABLE_MAIN],
+    [32767, TABLE_DEFAULT],
+  ] as const
+).map(([priority, table]) => build({ ...anyRule, table, protocol: 2 }, priority, () => 0));
 
 function usesPorts(r: Rule): boolean {
   return r.ipProto !== 0 || r.sport !== null || r.dport !== null;

@@ -50,22 +50,6 @@ export function tosMatches(dsfield: number, tos: number): boolean {
   return dsfield === (tos & tosMask);
 }
 
-/** What every type of route answers to a lookup that ends at it (fib_props). */
-export function errorOf(type: RouteType): number {
-  switch (type) {
-    case RouteType.Blackhole:
-      return errno.EINVAL;
-    case RouteType.Unreachable:
-      return errno.EHOSTUNREACH;
-    case RouteType.Prohibit:
-      return errno.EACCES;
-    case RouteType.Throw:
-      return errno.EAGAIN;
-    default:
-      return errno.none;
-  }
-}
-
 const goOn = -1;
 
 export class Tables {

@@ -2,14 +2,14 @@
 // a full BGP table costs no object per prefix.
 
 import type { Core } from "../../core/core.ts";
-import { type Alias, FibError, type Info, type Leaf, type Route, errno } from "./route.ts";
+import { type Alias, FibError, type Info, type Leaf, type Route, errno, errorOf } from "./route.ts";
 
 /** Interned route descriptions, shared by all tables of a namespace (Linux's fib_info hash). */
 export class Store {
   readonly infos = new Map<string, Info>();
   /** What packets still have of ways that no table has any more: it leads nowhere (dst_dev_put). */
   readonly released = new WeakSet<Route>();
-  private readonly aliases = new Map<string, Alias>();
+  private readonly aliases = new Map<Alias["key"], Alias>();
   private nextInfo = 1;
   private nextAlias = 1;
 
@@ -23,13 +23,15 @@ export class Store {
     return info;
   }
 
-  alias(make: Omit<Alias, "id" | "key" | "uses">): Alias {
-    const key = `${make.table} ${make.tos} ${make.type} ${make.info.id}`;
+  /** The description for packets with that dsfield. */
+  alias(info: Info, tos: number): Alias {
+    const key = info.id * 256 + tos;
     let alias = this.aliases.get(key);
     if (alias === undefined) {
-      alias = { id: this.nextAlias++, key, uses: 0, ...make };
+      const { table, type } = info;
+      alias = { id: this.nextAlias++, key, table, tos, type, info, error: errorOf(type), uses: 0 };
       this.aliases.set(key, alias);
-      make.info.uses++;
+      info.uses++;
     }
     return alias;
   }
@@ -64,7 +66,7 @@ export class Trie {
   readonly handle: number;
   /** By the value that the core answers. */
   private readonly leaves: (Leaf | null)[] = [null];
-  private readonly byKey = new Map<string, Leaf>();
+  private readonly byKey = new Map<Leaf["key"], Leaf>();
   private readonly unused: number[] = [];
   private readonly x;
   private readonly u32;
@@ -137,8 +139,7 @@ export class Trie {
   }
 
   private leaf(aliases: readonly Alias[]): Leaf {
-    let key = "";
-    for (const a of aliases) key += `${a.id},`;
+    const key = aliases.length === 1 ? aliases[0]!.id : aliases.map((a) => a.id).join(",");
     let leaf = this.byKey.get(key);
     if (leaf === undefined) {
       const id = this.unused.pop() ?? this.leaves.length;
