@@ -65,4 +65,5 @@ export enum Drop {
   IcmpCsum = 106,
   Consumed = 107,
   RateLimited = 108,
+  SocketRcvbuff = 109,
 }
