@@ -38,11 +38,13 @@ export class BridgeHooks implements BridgeNetfilter {
     const { sysctl } = ns;
     this.calls = sysctl.get(CALL) !== 0;
     this.tagged = sysctl.get(TAGGED) !== 0;
-    sysctl.watchers.push((name, value) => {
-      if (name === CALL) this.calls = value !== 0;
-      else if (name === TAGGED) this.tagged = value !== 0;
-    });
+    sysctl.watch(this);
     this.slots = ns.world.x.alloc(SLOT * DEPTH);
+  }
+
+  sysctlChanged(name: string, value: number): void {
+    if (name === CALL) this.calls = value !== 0;
+    else if (name === TAGGED) this.tagged = value !== 0;
   }
 
   prerouting(port: BridgePort, frame: Frame): boolean {

@@ -32,35 +32,43 @@ const READY = 0x10000;
 const TYPE_IPV4 = 0x0800;
 const TYPE_ARP = 0x0806;
 const MS_PER_DAY = 86_400_000;
+const noAddress = new Uint8Array(6);
+
+/** What devices of namespaces hand frames to: one function for all of them. */
+const receive = (dev: Interface, frame: Frame): void => (dev.owner as Namespace).receive(dev, frame);
+const receiveRaw = (dev: Interface, frame: Frame): void => (dev.owner as Namespace).receiveRaw(dev, frame);
+
+/** The loopback device's transmission: what it sends comes in. */
+function loopBack(this: Interface, frame: Frame): void {
+  this.owner.world.backlog.push(this, 0, frame);
+}
 
 export class Namespace implements Owner {
   readonly sysctl = new Sysctl();
   readonly hooks: Hooks;
   readonly fib: Fib;
-  readonly peers: Peers;
   readonly neighbours: Neighbours;
-  readonly conntrack: Conntrack;
-  readonly iptables: Iptables;
-  readonly nft: Nft;
   readonly sockets = new Sockets(this.sysctl);
   readonly transports: Transports = { tcp: null, udp: null };
   readonly input: Input;
   readonly forward: Forward;
   readonly output: Output;
   readonly local: Local;
-  readonly icmp: Icmp;
-  readonly originate: Originate;
-  /** By the name of their device. */
-  readonly bridges = new Map<string, Bridge>();
   readonly interfaces: Interface[] = [];
   readonly byIndex: (Interface | undefined)[] = [];
   readonly byName = new Map<string, Interface>();
   readonly confAll: Conf;
-  private readonly confs: Conf[] = [];
+  /** What most namespaces have no need of is made when something first asks for it: see the getters below. */
+  private madePeers: Peers | null = null;
+  private madeConntrack: Conntrack | null = null;
+  private madeIptables: Iptables | null = null;
+  private madeNft: Nft | null = null;
+  private madeIcmp: Icmp | null = null;
+  private madeOriginate: Originate | null = null;
+  private madeBridges: Map<string, Bridge> | null = null;
+  private madeDrops: Float64Array | null = null;
   /** The routes of packets that wait for a neighbour's address. */
-  private readonly waiting = new Map<Frame, Route>();
-  /** Packets dropped, by `Drop`. */
-  readonly drops = new Float64Array(128);
+  private waiting: Map<Frame, Route> | null = null;
 
   constructor(
     readonly name: string,
@@ -69,34 +77,61 @@ export class Namespace implements Owner {
     this.confAll = this.sysctl.conf("all");
     this.hooks = new Hooks(this);
     this.fib = new Fib(world, this.sysctl);
-    this.peers = new Peers(world.clock);
     this.neighbours = new Neighbours(this);
-    this.fib.onDisable = (dev) => this.neighbours.linkDown(dev);
-    this.conntrack = new Conntrack(this);
-    this.fib.onAddressRemoved = (dev, address) => this.conntrack.addressRemoved(dev, address);
-    this.iptables = new Iptables(this);
-    this.nft = new Nft(this);
+    this.fib.owner = this;
     this.input = new Input(this);
     this.forward = new Forward(this);
     this.output = new Output(this);
     this.local = new Local(this);
-    this.icmp = new Icmp(this);
-    this.originate = new Originate(this);
-    const lo = this.addInterface("lo", "loopback", new Uint8Array(6), 65536);
-    lo.xmit = (frame) => world.backlog.push(lo, 0, frame);
+    this.addInterface("lo", "loopback", noAddress, 65536).xmit = loopBack;
+  }
+
+  // -- made when asked for
+
+  get peers(): Peers {
+    return (this.madePeers ??= new Peers(this.world.clock));
+  }
+
+  get conntrack(): Conntrack {
+    return (this.madeConntrack ??= new Conntrack(this));
+  }
+
+  get iptables(): Iptables {
+    return (this.madeIptables ??= new Iptables(this));
+  }
+
+  get nft(): Nft {
+    return (this.madeNft ??= new Nft(this));
+  }
+
+  get icmp(): Icmp {
+    return (this.madeIcmp ??= new Icmp(this));
+  }
+
+  get originate(): Originate {
+    return (this.madeOriginate ??= new Originate(this));
+  }
+
+  /** By the name of their device. */
+  get bridges(): Map<string, Bridge> {
+    return (this.madeBridges ??= new Map());
+  }
+
+  /** Packets dropped, by `Drop`. */
+  get drops(): Float64Array {
+    return (this.madeDrops ??= new Float64Array(128));
   }
 
   // -- devices
 
   addInterface(name: string, kind: InterfaceKind, mac: Uint8Array, mtu: number): Interface {
     if (this.byName.has(name)) throw new Error(`${this.name}: interface '${name}' exists already`);
-    const take = kind === "tun" ? this.receiveRaw : this.receive;
+    const take = kind === "tun" ? receiveRaw : receive;
     const dev = new Interface(this, this.interfaces.length + 1, name, kind, mac, mtu, take);
     this.sysctl.addDevice(name);
     this.interfaces.push(dev);
     this.byIndex[dev.ifindex] = dev;
     this.byName.set(name, dev);
-    this.confs[dev.ifindex] = this.sysctl.conf(name);
     this.fib.addInterface(dev);
     return dev;
   }
@@ -111,7 +146,7 @@ export class Namespace implements Owner {
 
   /** net.ipv4.conf.DEV.* */
   conf(dev: Interface): Conf {
-    return this.confs[dev.ifindex]!;
+    return this.fib.inet(dev).conf;
   }
 
   /** `ip link set DEV up|down`: routes, neighbours and bridge entries follow. */
@@ -124,16 +159,26 @@ export class Namespace implements Owner {
     } else {
       this.fib.linkDown(dev);
       this.neighbours.linkDown(dev);
-      this.conntrack.linkDown(dev);
+      this.madeConntrack?.linkDown(dev);
     }
     dev.rxHandler?.linkChanged(dev, up);
-    this.bridges.get(dev.name)?.linkChanged();
+    this.madeBridges?.get(dev.name)?.linkChanged();
+  }
+
+  /** The device's last address went: IPv4 is off there (fib_disable_ip). */
+  addressesGone(dev: Interface): void {
+    this.neighbours.linkDown(dev);
+  }
+
+  /** An address went: what holds on to it hears of it. */
+  addressRemoved(dev: Interface, address: number): void {
+    this.madeConntrack?.addressRemoved(dev, address);
   }
 
   // -- the way in
 
   /** __netif_receive_skb: the Ethernet header, then the protocol. Takes the frame. */
-  private readonly receive = (dev: Interface, frame: Frame): void => {
+  receive(dev: Interface, frame: Frame): void {
     const { core, x } = this.world;
     const { u32 } = core;
     // whose a frame is was decided on the port; the bridge device asks no more
@@ -144,10 +189,10 @@ export class Namespace implements Owner {
     if (u32[(frame + Pkt.Protocol) >> 2] !== TYPE_ARP) return this.drop(frame, Drop.UnknownProtocol, dev);
     if (u32[(frame + Pkt.Type) >> 2] === PktType.OtherHost) return this.drop(frame, Drop.OtherHost, dev);
     this.neighbours.arpReceive(dev, frame);
-  };
+  }
 
   /** The same for a device without a link layer. */
-  private readonly receiveRaw = (dev: Interface, frame: Frame): void => {
+  receiveRaw(dev: Interface, frame: Frame): void {
     const { core, x } = this.world;
     const { u32 } = core;
     u32[(frame + Pkt.Mac) >> 2] = 0;
@@ -156,7 +201,7 @@ export class Namespace implements Owner {
     const bad = x.ipReceive(frame);
     if (bad !== Drop.None) return this.drop(frame, bad, dev);
     this.input.receive(dev, frame);
-  };
+  }
 
   /** Remembers on the packet what its route is, for whoever asks later (RTCF_*). */
   setRouteFlags(frame: Frame, route: Route): void {
@@ -231,14 +276,14 @@ export class Namespace implements Owner {
 
   waits(frame: Frame): void {
     const { leaving } = this.output;
-    if (leaving !== null) this.waiting.set(frame, leaving);
+    if (leaving !== null) (this.waiting ??= new Map()).set(frame, leaving);
   }
 
   /** ipv4_link_failure: the neighbour never answered; host unreachable, and the packet is gone. */
   linkFailure(frame: Frame, dev: Interface | null): void {
     const { u32 } = this.world.core;
-    const route = this.waiting.get(frame);
-    this.waiting.delete(frame);
+    const route = this.waiting?.get(frame);
+    this.waiting?.delete(frame);
     // its way was taken out of the tables meanwhile: there is no host left that could tell
     if (route !== undefined && this.fib.tables.store.released.has(route))
       return this.drop(frame, Drop.NeighFailed, dev);

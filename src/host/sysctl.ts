@@ -234,46 +234,61 @@ NeighConfOf.prototype = neighDefault;
 const newConf = ConfOf as unknown as new () => Conf;
 const newNeighConf = NeighConfOf as unknown as new () => NeighConf;
 
+interface DeviceSettings {
+  readonly conf: Conf;
+  /** `all` has none. */
+  readonly neigh: NeighConf | null;
+}
+
 /** `net.ipv4.conf.` or `net.ipv4.neigh.` */
 const PREFIXES = ["net.ipv4.conf.", "net.ipv4.neigh."] as const;
 
+export interface SysctlWatcher {
+  sysctlChanged(name: string, value: number): void;
+}
+
+/** What a number outside conf and neigh is until it is written. */
+export function sysctlDefault(name: string): number {
+  return generalDefault.get(name)!;
+}
+
 export class Sysctl {
   /** What was written of `generalDefault` and `textDefault`. */
-  private readonly general = new Map<string, number>();
+  private general: Map<string, number> | null = null;
   private text: Map<string, string> | null = null;
-  private readonly confs = new Map<string, Conf>();
-  private readonly neighs = new Map<string, NeighConf>();
-  /** Called after a setting changed. */
-  readonly watchers: ((name: string, value: number) => void)[] = [];
+  private readonly devices = new Map<string, DeviceSettings>();
+  private watchers: readonly SysctlWatcher[] = [];
 
   constructor() {
-    this.confs.set("all", new newConf());
-    this.confs.set("default", new newConf());
-    this.neighs.set("default", new newNeighConf());
+    this.devices.set("all", { conf: new newConf(), neigh: null });
+    this.devices.set("default", { conf: new newConf(), neigh: new newNeighConf() });
   }
 
   /** A device comes: it takes over `default`. */
   addDevice(name: string): void {
-    this.confs.set(name, Object.assign(new newConf(), this.confs.get("default")));
-    this.neighs.set(name, Object.assign(new newNeighConf(), this.neighs.get("default")));
+    const { conf, neigh } = this.devices.get("default")!;
+    this.devices.set(name, {
+      conf: Object.assign(new newConf(), conf),
+      neigh: Object.assign(new newNeighConf(), neigh),
+    });
   }
 
   /** net.ipv4.conf.NAME; the object lives as long as the device, so readers keep it. */
   conf(name: string): Conf {
-    const c = this.confs.get(name);
+    const c = this.devices.get(name)?.conf;
     if (c === undefined) throw new SysctlError(`net.ipv4.conf.${name}: no such device`);
     return c;
   }
 
   neigh(name: string): NeighConf {
-    const c = this.neighs.get(name);
-    if (c === undefined) throw new SysctlError(`net.ipv4.neigh.${name}: no such device`);
+    const c = this.devices.get(name)?.neigh ?? null;
+    if (c === null) throw new SysctlError(`net.ipv4.neigh.${name}: no such device`);
     return c;
   }
 
   /** A number outside conf and neigh. */
   get(name: string): number {
-    const v = this.general.get(name) ?? generalDefault.get(name);
+    const v = this.general?.get(name) ?? generalDefault.get(name);
     if (v === undefined) throw new SysctlError(`unknown sysctl '${name}'`);
     return v;
   }
@@ -296,11 +311,16 @@ export class Sysctl {
     const v = typeof value === "number" ? value : Number(value.trim() === "" ? NaN : value);
     if (!Number.isInteger(v)) throw new SysctlError(`${name}: '${value}' is no integer`);
     const forwarded = this.get("net.ipv4.ip_forward");
-    if (entry === null) this.general.set(name, v);
+    if (entry === null) (this.general ??= new Map()).set(name, v);
     else entry[name.slice(name.lastIndexOf(".") + 1)] = v;
     // devinet_sysctl_forward: writing what is there already changes nothing
     if (v !== forwarded) this.follow(name, v);
-    for (const w of this.watchers) w(name, v);
+    for (const w of this.watchers) w.sysctlChanged(name, v);
+  }
+
+  /** From now on the watcher hears of settings, after they changed. */
+  watch(watcher: SysctlWatcher): void {
+    this.watchers = [...this.watchers, watcher];
   }
 
   /** The device's settings that `name` is one of; null when there is no such setting. */
@@ -311,16 +331,17 @@ export class Sysctl {
     const dot = name.lastIndexOf(".");
     const key = name.slice(dot + 1);
     if (!Object.hasOwn(i === 0 ? confDefault : neighDefault, key)) return null;
-    const table = (i === 0 ? this.confs : this.neighs) as Map<string, unknown>;
-    return (table.get(name.slice(PREFIXES[i]!.length, Math.max(dot, 0))) as Record<string, number> | undefined) ?? null;
+    const device = this.devices.get(name.slice(PREFIXES[i]!.length, Math.max(dot, 0)));
+    if (device === undefined) return null;
+    return (i === 0 ? device.conf : device.neigh) as Record<string, number> | null;
   }
 
   /** Settings that write others: forwarding as a whole (inet_forward_change). */
   private follow(name: string, v: number): void {
     if (name === "net.ipv4.ip_forward" || name === "net.ipv4.conf.all.forwarding") {
-      this.general.set("net.ipv4.ip_forward", v);
-      for (const c of this.confs.values()) c.forwarding = v;
-      this.confs.get("all")!.accept_redirects = v === 0 ? 1 : 0;
+      (this.general ??= new Map()).set("net.ipv4.ip_forward", v);
+      for (const { conf } of this.devices.values()) conf.forwarding = v;
+      this.devices.get("all")!.conf.accept_redirects = v === 0 ? 1 : 0;
     }
   }
 }

@@ -40,7 +40,7 @@ export class Interface implements Node {
   /** The bridge that it is a port of. */
   rxHandler: RxHandler | null = null;
   /** Sends in place of the wire: a bridge device, loopback. It takes the frame. */
-  xmit: ((frame: Frame) => void) | null = null;
+  xmit: ((this: Interface, frame: Frame) => void) | null = null;
   tap: Tap | null = null;
   rxPackets = 0;
   rxBytes = 0;

@@ -62,9 +62,11 @@ export class Conntrack {
     for (const [name, at, seconds] of settings) {
       this.setters.set(`net.netfilter.${name}`, (v) => this.write(at, seconds ? v * HZ : v));
     }
-    host.sysctl.watchers.push((name, v) => {
-      if (this.address !== 0) this.setters.get(name)?.(v);
-    });
+    host.sysctl.watch(this);
+  }
+
+  sysctlChanged(name: string, value: number): void {
+    if (this.address !== 0) this.setters.get(name)?.(value);
   }
 
   /** The table in the core; made when the first rule needs it. */

@@ -29,9 +29,11 @@ export class Defrag {
   private timer: Timer | null = null;
 
   constructor(private readonly host: ConntrackHost) {
-    host.sysctl.watchers.push((name) => {
-      if (this.table !== 0 && name.startsWith("net.ipv4.ipfrag_")) this.configure();
-    });
+    host.sysctl.watch(this);
+  }
+
+  sysctlChanged(name: string): void {
+    if (this.table !== 0 && name.startsWith("net.ipv4.ipfrag_")) this.configure();
   }
 
   private configure(): void {

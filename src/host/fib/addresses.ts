@@ -27,20 +27,46 @@ export interface AddressOptions {
   readonly label?: string;
 }
 
+/** 224.0.0.1: every host on this link listens to it (RFC 1112 §4). */
+export const ALL_HOSTS = 0xe0000001;
+
+const none: never[] = [];
+
 /** A device as IPv4 sees it (struct in_device). */
 export class InetDevice {
   /** In the order in which they are tried: primaries by scope, then secondaries. */
   readonly addresses: Address[] = [];
-  /** Multicast groups that it listens to, with how often each was joined. */
-  readonly groups = new Map<number, number>();
-  /** Routes that no table made (broadcast, on-link by assumption), by kind. */
-  routes: (Route | null)[] = [];
-  readonly cachedAt: number[] = [];
+  /** How often it joined `ALL_HOSTS`, and the other multicast groups that it listens to. */
+  allHosts = 0;
+  private groups: Map<number, number> | null = null;
+  /** Routes that no table made (broadcast, on-link by assumption), as the route maker keeps them. */
+  routes: readonly (Route | null)[] = none;
+  cachedAt: readonly number[] = none;
 
   constructor(
     readonly dev: Interface,
     readonly conf: Conf,
   ) {}
+
+  listens(group: number): boolean {
+    return group === ALL_HOSTS ? this.allHosts > 0 : this.groups !== null && this.groups.has(group);
+  }
+
+  /** ip_mc_join_group; counted. */
+  join(group: number): void {
+    if (group === ALL_HOSTS) this.allHosts++;
+    else (this.groups ??= new Map()).set(group, (this.groups.get(group) ?? 0) + 1);
+  }
+
+  /** Nobody leaves `ALL_HOSTS`. */
+  leave(group: number): void {
+    if (group === ALL_HOSTS) this.allHosts = Math.max(this.allHosts - 1, 1);
+    else if (this.groups !== null) {
+      const n = (this.groups.get(group) ?? 1) - 1;
+      if (n > 0) this.groups.set(group, n);
+      else this.groups.delete(group);
+    }
+  }
 }
 
 /** inet_ifa_match */

@@ -129,8 +129,8 @@ function internInfo(fib: Fib, spec: RouteSpec, ways: readonly { way: Way | null;
         upperBound: -1,
         source: fib.selectAddress(way!.dev, nh.gateway, spec.scope),
         sourceAt: fib.addressGeneration,
-        routes: [],
-        cachedAt: [],
+        routes: noRoutes,
+        cachedAt: noRoutes,
         exceptions: null,
       })),
       dead: false,
@@ -185,6 +185,7 @@ function checkPrefix(spec: RouteSpec): void {
 }
 
 const noAliases: readonly Alias[] = [];
+const noRoutes: readonly never[] = [];
 
 function listOf(leaf: Leaf | null): readonly Alias[] {
   return leaf === null ? noAliases : leaf.aliases;

@@ -2,14 +2,19 @@
 
 import { maskOf } from "../../core/address.ts";
 import type { Interface } from "../../link/interface.ts";
-import { type Address, type AddressOptions, type InetDevice, inSubnet, place, subnetOf } from "./addresses.ts";
+import {
+  ALL_HOSTS,
+  type Address,
+  type AddressOptions,
+  type InetDevice,
+  inSubnet,
+  place,
+  subnetOf,
+} from "./addresses.ts";
 import { deleteRoute, rebalance, tryInsert } from "./create.ts";
 import type { Fib } from "./fib.ts";
 import { PROTO_KERNEL, TABLE_LOCAL, TABLE_MAIN } from "./names.ts";
 import { type Alias, FibError, type Info, type RouteSpec, RouteType, Scope, errno } from "./route.ts";
-
-/** 224.0.0.1: every host on this link listens to it (RFC 1112 §4). */
-export const ALL_HOSTS = 0xe0000001;
 
 const noMetrics: RouteSpec["metrics"] = [];
 
@@ -159,7 +164,7 @@ export function removeAddress(fib: Fib, device: InetDevice, local: number, lengt
   }
   if (list.length === 0) {
     disable(fib, device.dev, true);
-    fib.onDisable?.(device.dev);
+    fib.owner?.addressesGone(device.dev);
   }
   fib.changed();
 }
@@ -169,7 +174,7 @@ function take(fib: Fib, device: InetDevice, ifa: Address, prim: Address): void {
   fib.discountAddress(ifa.local, device.dev);
   fib.addressGeneration++;
   removeRoutes(fib, device, ifa, prim);
-  fib.onAddressRemoved?.(device.dev, ifa.local);
+  fib.owner?.addressRemoved(device.dev, ifa.local);
 }
 
 function dropAlias(fib: Fib, ifa: Address, prim: Address, dev: Interface): void {
@@ -182,7 +187,7 @@ export function linkUp(fib: Fib, device: InetDevice): void {
   if (dev.kind === "loopback" && device.addresses.length === 0) {
     addAddress(fib, device, 0x7f000001, 8, { scope: Scope.Host });
   }
-  if (!device.groups.has(ALL_HOSTS)) device.groups.set(ALL_HOSTS, 1);
+  if (!device.listens(ALL_HOSTS)) device.allHosts = 1;
   fib.addressGeneration++;
   for (const ifa of device.addresses) addRoutes(fib, device, ifa);
   syncUp(fib, dev);
@@ -204,7 +209,7 @@ function syncUp(fib: Fib, dev: Interface): void {
 
 /** NETDEV_DOWN: routes by the device go; those of its own addresses stay. */
 export function linkDown(fib: Fib, device: InetDevice): void {
-  device.groups.delete(ALL_HOSTS);
+  device.allHosts = 0;
   fib.addressGeneration++;
   disable(fib, device.dev, false);
   fib.changed();

@@ -15,7 +15,7 @@ import {
   selectAddress as selectFrom,
 } from "./addresses.ts";
 import { type InsertMode, deleteRoute, hasRoute, insertRoute } from "./create.ts";
-import { ALL_HOSTS, addAddress, disable, linkDown, linkUp, removeAddress } from "./device.ts";
+import { addAddress, disable, linkDown, linkUp, removeAddress } from "./device.ts";
 import { Flow } from "./flow.ts";
 import { formatRoute } from "./format.ts";
 import { routeInput } from "./input.ts";
@@ -29,6 +29,14 @@ import type { RuleSpec } from "./rules.ts";
 import { Result, Tables } from "./tables.ts";
 import { loadRoutes, loadRules, run } from "./command.ts";
 
+/** Whose routing it is. */
+export interface FibOwner {
+  /** The device's last address went: IPv4 is off there (fib_disable_ip). */
+  addressesGone(dev: Interface): void;
+  /** An address went: what holds on to it hears of it. */
+  addressRemoved(dev: Interface, address: number): void;
+}
+
 export class Fib {
   readonly tables: Tables;
   /** net.ipv4.conf.all */
@@ -39,8 +47,8 @@ export class Fib {
   addressGeneration = 0;
   /** How often `ip route flush cache` was said. */
   flushes = 0;
-  /** The device's last address went: IPv4 is off there (fib_disable_ip). */
-  onDisable: ((dev: Interface) => void) | null = null;
+  /** Hears what happens to addresses. */
+  owner: FibOwner | null = null;
   /** Why the last decision was refused. */
   failure: Drop = Drop.None;
   /** The same as `errno`; for `routeOutput` what a socket call returns. */
@@ -53,8 +61,6 @@ export class Fib {
   readonly result = new Result();
   readonly maker: RouteMaker;
   readonly inputCache = new InputCache();
-  /** An address went: what holds on to it hears of it. */
-  onAddressRemoved: ((dev: Interface, address: number) => void) | null = null;
   /** In order of ifindex. */
   readonly devices: InetDevice[] = [];
   private readonly byIndex: (InetDevice | undefined)[] = [];
@@ -72,7 +78,7 @@ export class Fib {
     this.all = sysctl.conf("all");
     this.maker = new RouteMaker(this);
     // rp_filter, forwarding, accept_local ...: decisions rest on them
-    sysctl.watchers.push(() => this.changed());
+    sysctl.watch(this);
   }
 
   // devices and addresses
@@ -148,15 +154,11 @@ export class Fib {
 
   /** The device takes packets for a multicast group (ip_mc_join_group); counted. */
   joinGroup(dev: Interface, group: number): void {
-    const { groups } = this.inet(dev);
-    groups.set(group, (groups.get(group) ?? 0) + 1);
+    this.inet(dev).join(group);
   }
 
   leaveGroup(dev: Interface, group: number): void {
-    const { groups } = this.inet(dev);
-    const n = (groups.get(group) ?? 1) - 1;
-    if (n > 0 || group === ALL_HOSTS) groups.set(group, Math.max(n, 1));
-    else groups.delete(group);
+    this.inet(dev).leave(group);
   }
 
   // routes and rules
@@ -230,6 +232,10 @@ export class Fib {
   /** Something changed that a kept Route may depend on. */
   changed(): void {
     this.generation++;
+  }
+
+  sysctlChanged(): void {
+    this.changed();
   }
 
   // decisions

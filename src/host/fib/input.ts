@@ -147,7 +147,7 @@ function sendsRedirects(fib: Fib, device: InetDevice): boolean {
 /** ip_route_input_mc: groups that the device listens to; there is no multicast routing. */
 function multicast(fib: Fib, frame: Frame, device: InetDevice, net: number, src: number, dst: number): Route | null {
   const { core, x } = fib.world;
-  if (!device.groups.has(dst)) return fib.refuse(Drop.Martian, errno.EINVAL);
+  if (!device.listens(dst)) return fib.refuse(Drop.Martian, errno.EINVAL);
   if (isMulticast(src) || src === BROADCAST) return fib.refuse(Drop.MartianSource, errno.EINVAL);
   if (isLoopback(src) && !routesLocalnet(fib, device)) return fib.refuse(Drop.MartianSource, errno.EINVAL);
   asked.tos = x.ipv4Tos(net);

@@ -15,8 +15,8 @@ const LOCAL_COPY = 64;
 
 /** Few kinds are ever asked for: a list. `cachedAt` holds the kind and the generation of each of `routes`. */
 interface Cache {
-  readonly routes: (Route | null)[];
-  readonly cachedAt: number[];
+  routes: readonly (Route | null)[];
+  cachedAt: readonly number[];
 }
 
 export class RouteMaker {
@@ -153,11 +153,17 @@ export class RouteMaker {
 
   private keep(cache: Cache, kind: number, route: Route): Route {
     const { cachedAt, routes } = cache;
+    const { generation } = this.fib;
     let i = 0;
     while (i < cachedAt.length && cachedAt[i] !== kind) i += 2;
-    cachedAt[i] = kind;
-    cachedAt[i + 1] = this.fib.generation;
-    routes[i >> 1] = route;
+    // exactly as long as they are: most ways have one kind, if any
+    if (i === cachedAt.length) {
+      cache.cachedAt = [...cachedAt, kind, generation];
+      cache.routes = [...routes, route];
+    } else {
+      (cachedAt as number[])[i + 1] = generation;
+      (routes as Route[])[i >> 1] = route;
+    }
     return route;
   }
 

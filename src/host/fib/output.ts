@@ -102,7 +102,7 @@ function send(fib: Fib, flow: Flow, dev: Interface, res: Result | null): Route |
   }
   if (flow.dst === BROADCAST) return fib.maker.sentToGroup(dev, null, RouteType.Broadcast, true);
   if (isMulticast(flow.dst)) {
-    const ours = device.groups.has(flow.dst);
+    const ours = device.listens(flow.dst);
     const far = res !== null && res.prefixLength() >= 4 ? res : null;
     return fib.maker.sentToGroup(dev, far, RouteType.Multicast, ours);
   }

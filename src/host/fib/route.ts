@@ -142,8 +142,8 @@ export interface Nexthop {
   source: number;
   sourceAt: number;
   /** What packets get, and the kind and the generation of each: good while that is the present one. */
-  readonly routes: (Route | null)[];
-  readonly cachedAt: number[];
+  routes: readonly (Route | null)[];
+  cachedAt: readonly number[];
   /** What was learned of single destinations behind it; null: nothing. */
   exceptions?: Exceptions | null;
 }

@@ -7,6 +7,7 @@ import type { Interface } from "../../link/interface.ts";
 import { Flow } from "../fib/flow.ts";
 import { type Route, RouteType, Scope } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
+import { sysctlDefault } from "../sysctl.ts";
 import { Learner } from "./learner.ts";
 import { highestType, icmp, isError, isUnanswerable, unreachable } from "./icmptypes.ts";
 
@@ -32,7 +33,8 @@ export class Icmp {
   private stamp = 0;
 
   constructor(private readonly ns: Namespace) {
-    this.credit = ns.sysctl.get("net.ipv4.icmp_msgs_burst");
+    // as the namespace began, whatever was written since
+    this.credit = sysctlDefault("net.ipv4.icmp_msgs_burst");
     this.learner = new Learner(ns);
   }
 

@@ -5,7 +5,7 @@ import { Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import type { Node } from "../../link/world.ts";
-import { ALL_HOSTS } from "../fib/device.ts";
+import { ALL_HOSTS } from "../fib/addresses.ts";
 import { Flow } from "../fib/flow.ts";
 import { type Route, RouteType } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
