@@ -4,6 +4,7 @@ import type { Namespace } from "./namespace.ts";
 import { linkCommand } from "./linkcommand.ts";
 import { bridgeCommand } from "./bridgecommand.ts";
 import { SysctlError } from "./sysctl.ts";
+import { tcCommand } from "./tccommand.ts";
 import { TextError } from "./text.ts";
 
 /** Runs one command line; what is wrong with it throws `TextError`. Answers what the command prints. */
@@ -13,7 +14,7 @@ export function runCommand(ns: Namespace, line: string): string {
   const [, lead, tool, space, rest] = m as unknown as [string, string, string, string, string];
   const run = tools[tool];
   if (run === undefined) {
-    throw new TextError(1, lead.length + 1, `unknown command '${tool}', expected ip, bridge, sysctl, iptables or nft`);
+    throw new TextError(1, lead.length + 1, `unknown command '${tool}', expected ip, bridge, sysctl, tc, iptables or nft`);
   }
   return shifted(lead.length + tool.length + space.length, () => run(ns, rest.trimEnd()));
 }
@@ -41,6 +42,7 @@ const tools: Record<string, (ns: Namespace, rest: string) => string> = {
   "iptables-nft": iptables,
   "iptables-legacy": iptables,
   nft,
+  tc: tcCommand,
 };
 
 function ip(ns: Namespace, rest: string): string {

@@ -4,9 +4,11 @@ import { parseMac } from "../core/address.ts";
 import type { Core } from "../core/core.ts";
 import { bridgeOption, bridgePortOption, loadFdb } from "../host/bridgecommand.ts";
 import { Namespace } from "../host/namespace.ts";
+import { parseNetem } from "../host/netemwords.ts";
 import { TextError } from "../host/text.ts";
-import { connect } from "../link/wire.ts";
+import { connect, type Link } from "../link/wire.ts";
 import type { Interface } from "../link/interface.ts";
+import type { NetemOptions } from "../link/netem.ts";
 import { newWorld } from "../link/newworld.ts";
 import type { World } from "../link/world.ts";
 import type { LabText, Path } from "./read.ts";
@@ -18,6 +20,8 @@ import { deriveMac, parseEndpoint, parseListen } from "./words.ts";
 export interface Lab {
   readonly world: World;
   readonly nodes: ReadonlyMap<string, Namespace>;
+  /** In the file's order; none where one node runs alone. */
+  readonly links: readonly Link[];
 }
 
 export interface BuildOptions {
@@ -37,9 +41,15 @@ export function buildLab(core: Core, text: LabText, options: BuildOptions = {}):
     nodes.set(name, ns);
     if (file !== null) configure(text, ns, file);
   }
-  for (const [a, b] of links(text, nodes)) if (options.only === undefined) connect(a, b);
+  const made: Link[] = [];
+  for (const { ends, netem } of links(text, nodes)) {
+    if (options.only !== undefined) continue;
+    const link = connect(...ends);
+    made.push(link);
+    netem.forEach((o, i) => o !== null && link.setNetem(ends[i]!, o));
+  }
   scheduleTimeline(text, world, nodes, options.only ?? null);
-  return { world, nodes };
+  return { world, nodes, links: made };
 }
 
 function configure(text: LabText, ns: Namespace, file: NodeFile): void {
@@ -135,8 +145,14 @@ function portFlags(text: LabText, ns: Namespace, name: string, dev: InterfaceFil
   }
 }
 
+interface Joined {
+  readonly ends: readonly [Interface, Interface];
+  /** Of what each end sends. */
+  readonly netem: readonly (NetemOptions | null)[];
+}
+
 /** The pairs of devices that the lab joins. */
-function links(text: LabText, nodes: ReadonlyMap<string, Namespace>): [Interface, Interface][] {
+function links(text: LabText, nodes: ReadonlyMap<string, Namespace>): Joined[] {
   const taken = new Set<Interface>();
   return (text.file.links ?? []).map((l, i) => {
     const [a, b] = l.endpoints.map((e, k) =>
@@ -152,7 +168,15 @@ function links(text: LabText, nodes: ReadonlyMap<string, Namespace>): [Interface
         return dev;
       }),
     );
-    if (l.netem !== undefined) throw text.errorAtKey(["links", i, "netem"], "netem is not supported yet");
-    return [a!, b!];
+    return { ends: [a!, b!], netem: netemOf(text, l.netem, ["links", i, "netem"]) };
   });
+}
+
+/** One string rules both directions, two the first end's and the second's; an empty one leaves its direction alone. */
+function netemOf(text: LabText, words: string | string[] | undefined, at: Path): (NetemOptions | null)[] {
+  const read = (line: string, path: Path): NetemOptions | null =>
+    line.trim() === "" ? null : text.within(path, () => parseNetem(line));
+  if (words === undefined) return [];
+  if (typeof words === "string") return [read(words, at), read(words, at)];
+  return words.map((line, k) => read(line, [...at, k]));
 }

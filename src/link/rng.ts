@@ -5,7 +5,7 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 export class Rng {
   private readonly generator;
 
-  constructor(seed: number) {
+  constructor(readonly seed: number) {
     this.generator = xoroshiro128plus(seed);
     // the first outputs hold the bits of a small seed almost as they are
     for (let i = 0; i < 32; i++) this.generator.next();

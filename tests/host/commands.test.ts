@@ -48,7 +48,7 @@ it("nft lists and flushes", () => {
 });
 
 it.each([
-  ["frobnicate", 1, /unknown command 'frobnicate', expected ip, bridge, sysctl, iptables or nft/],
+  ["frobnicate", 1, /unknown command 'frobnicate', expected ip, bridge, sysctl, tc, iptables or nft/],
   ["nft add rule x", 5, /expected 'list ruleset' or 'flush ruleset'/],
   ["ip route add 10.0.0.0/8 via nowhere", 29, /nowhere/],
   ["ip link set lan sideways", 17, /sideways/],
