@@ -2,7 +2,7 @@
 // Two dependent loads find a route; one more pair where a prefix is longer than /24.
 
 import { alloc, release } from "./arena";
-import { TOP, atLeast, endOf, listOf, ribMatch, ribGet, shortMatch, treeValue } from "./fibrib";
+import { TOP, atLeast, endOf, listOf, ribMatch, ribGet, shortMatch } from "./fibrib";
 import { POOL, clear, give, poolBytes, take } from "./wordpool";
 
 // 2^19 chunks of 8 bytes; a chunk is 32 slots, each a /24:
@@ -13,17 +13,17 @@ import { POOL, clear, give, poolBytes, take } from "./wordpool";
 // stands for its value, if the value is small.
 const SUB: u32 = 0x80000000;
 const CHUNKS_BYTES: u32 = 8 << TOP;
-const SAME_VALUES: u32 = 4096;
+export const SAME_VALUES: u32 = 4096;
 const SUB_WORDS: u32 = 16;
 
 // | chunks | same | pool of leaves … |
-const CHUNKS: usize = 0;
-const SAME: usize = 4;
-const LEAVES: usize = 32;
+export const CHUNKS: usize = 0;
+export const SAME: usize = 4;
+export const LEAVES: usize = 32;
 export const DIR: u32 = <u32>LEAVES + POOL;
 
 /** The slots of a chunk, and of the /24 under work. */
-const slots: usize = memory.data(128, 16);
+export const slots: usize = memory.data(128, 16);
 const inner: usize = memory.data(1024, 16);
 
 /** Room for the chunks, all without a route; false when memory is used up. */
@@ -66,11 +66,16 @@ function subLeaf(leaf: u32, address: u32): u32 {
   return leafOf((leaf & ~SUB) + (((address >>> 5) & 7) << 3), address);
 }
 
+/** Address of the chunks, for `dirLookup`. */
+export function dirChunks(dir: usize): usize {
+  return load<u32>(dir, CHUNKS);
+}
+
 /** The value of the longest prefix that covers the address, 0 for none. */
 // @ts-ignore: decorator
 @inline
-export function dirLookup(dir: usize, address: u32): u32 {
-  const leaf = leafOf(load<u32>(dir, CHUNKS) + ((address >>> 13) << 3), address >>> 8);
+export function dirLookup(chunks: usize, address: u32): u32 {
+  const leaf = leafOf(chunks + ((address >>> 13) << 3), address >>> 8);
   return leaf & SUB ? subLeaf(leaf, address) : leaf;
 }
 
@@ -106,7 +111,7 @@ export function dirBatch(dir: usize, keys: usize, out: usize, count: u32): void 
     store<u32>(to, l7, 28);
     if ((l0 | l1 | l2 | l3 | l4 | l5 | l6 | l7) & SUB) deeper(at, to);
   }
-  for (; i < count; i++) store<u32>(out + (i << 2), dirLookup(dir, load<u32>(keys + (i << 2))));
+  for (; i < count; i++) store<u32>(out + (i << 2), dirLookup(chunks, load<u32>(keys + (i << 2))));
 }
 
 // @ts-ignore: decorator
@@ -142,25 +147,36 @@ function giveLeaves(dir: usize, chunk: usize): void {
   if (!isShared(dir, base)) give(dir + LEAVES, base, runs(chunk));
 }
 
-/** Gives the chunk the 32 leaves at `from`; false when memory is used up (the chunk is as it was). */
-function compress(dir: usize, chunk: usize, from: usize, fresh: bool): bool {
+/** Bit `s` says that leaf `s` of the 32 at `from` differs from the one before; bit 0 is clear. */
+// @ts-ignore: decorator
+@inline
+export function changes(from: usize): u32 {
   let bits: u32 = 0;
-  let last = load<u32>(from);
-  for (let s: u32 = 1; s < 32; s++) {
-    const leaf = load<u32>(from + (s << 2));
-    bits |= (<u32>(leaf != last)) << s;
-    last = leaf;
-  }
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from), v128.load(from - 4)));
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from, 16), v128.load(from, 12))) << 4;
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from, 32), v128.load(from, 28))) << 8;
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from, 48), v128.load(from, 44))) << 12;
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from, 64), v128.load(from, 60))) << 16;
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from, 80), v128.load(from, 76))) << 20;
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from, 96), v128.load(from, 92))) << 24;
+  bits |= i32x4.bitmask(i32x4.ne(v128.load(from, 112), v128.load(from, 108))) << 28;
+  return bits & ~1;
+}
+
+/** Gives the chunk the 32 leaves at `from`; false when memory is used up (the chunk is as it was). */
+export function compress(dir: usize, chunk: usize, from: usize, fresh: bool): bool {
+  const bits = changes(from);
   const n = popcnt<u32>(bits) + 1;
+  const first = load<u32>(from);
   let base: usize;
-  if (bits == 0 && last < SAME_VALUES) base = load<u32>(dir, SAME) + (last << 2);
+  if (bits == 0 && first < SAME_VALUES) base = load<u32>(dir, SAME) + (first << 2);
   else {
     const old: usize = fresh ? 0 : load<u32>(chunk, 4);
     const reuse = old != 0 && !isShared(dir, old) && runs(chunk) == n;
     base = reuse ? old : take(dir + LEAVES, n);
     if (base == 0) return false;
     let at = base;
-    store<u32>(at, load<u32>(from));
+    store<u32>(at, first);
     let rest = bits;
     while (rest != 0) {
       at += 4;
@@ -221,7 +237,7 @@ function rebuild(dir: usize, rib: usize, c: u32, first: u32, n: u32, cover: u32,
       const leaf = load<u32>(base + (i << 2));
       if (leaf & SUB) giveSub(dir, leaf);
     }
-    for (let s: u32 = 0; s < 32; s++) store<u32>(slots + (s << 2), cover);
+    coverSlots(cover);
   } else {
     for (let s: u32 = 0; s < 32; s++) {
       const leaf = leafOf(chunk, s);
@@ -231,26 +247,53 @@ function rebuild(dir: usize, rib: usize, c: u32, first: u32, n: u32, cover: u32,
     }
   }
   const list = listOf(rib, c);
-  if (list != 0) {
-    const end = endOf(list);
-    let e = atLeast(list, key);
-    while (e < end) {
-      const k = load<u32>(e);
-      const s = k >>> 14;
-      if (s >= first + n) break;
-      const len = k & 63;
-      if (len > 24) {
-        e = paintSub(dir, s, e, end);
-        if (e == 0) return false;
-        continue;
-      }
-      const value = load<u32>(e, 4);
-      const last = s + (1 << (24 - len));
-      for (let i = s; i < last; i++) store<u32>(slots + (i << 2), value);
-      e += 8;
-    }
-  }
+  if (list != 0 && !paint(dir, atLeast(list, key), endOf(list), first + n)) return false;
   return compress(dir, chunk, slots, false);
+}
+
+/** Paints the prefixes from entry `e` on that begin in front of slot `limit`, shorter ones first. */
+export function paint(dir: usize, e: usize, end: usize, limit: u32): bool {
+  while (e < end) {
+    const k = load<u32>(e);
+    const s = k >>> 14;
+    if (s >= limit) break;
+    if ((k & 63) > 24) {
+      e = paintSub(dir, s, e, end);
+      if (e == 0) return false;
+      continue;
+    }
+    paintSlots(s, k & 63, load<u32>(e, 4));
+    e += 8;
+  }
+  return true;
+}
+
+/** Paints one prefix of 20 ... 24 bits that begins at slot `s`. */
+// @ts-ignore: decorator
+@inline
+export function paintSlots(s: u32, len: u32, value: u32): void {
+  const at = slots + (s << 2);
+  if (len == 24) return store<u32>(at, value);
+  if (len == 23) return store<u64>(at, ((<u64>value) << 32) | value);
+  const all = i32x4.splat(value);
+  v128.store(at, all);
+  if (len == 22) return;
+  v128.store(at, all, 16);
+  if (len == 21) return;
+  v128.store(at, all, 32);
+  v128.store(at, all, 48);
+}
+
+export function coverSlots(value: u32): void {
+  const all = i32x4.splat(value);
+  v128.store(slots, all);
+  v128.store(slots, all, 16);
+  v128.store(slots, all, 32);
+  v128.store(slots, all, 48);
+  v128.store(slots, all, 64);
+  v128.store(slots, all, 80);
+  v128.store(slots, all, 96);
+  v128.store(slots, all, 112);
 }
 
 /** Value of the longest prefix of at most `max` bits that covers the address. */
@@ -293,12 +336,4 @@ function plain(dir: usize, rib: usize, c: u32, value: u32): bool {
     return true;
   }
   return rebuild(dir, rib, c, 0, 32, value, 0);
-}
-
-/** Everything anew from the rib, in the order of the tree. `dir` is as `dirInit` left it. */
-export function dirBuild(dir: usize, rib: usize, node: u32, depth: u32, above: u32): bool {
-  const own = treeValue(rib, node);
-  const value = own != 0 ? own : above;
-  if (depth == TOP) return plain(dir, rib, node - (1 << TOP), value);
-  return dirBuild(dir, rib, node * 2, depth + 1, value) && dirBuild(dir, rib, node * 2 + 1, depth + 1, value);
 }

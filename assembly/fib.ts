@@ -3,13 +3,27 @@
 // a compressed array over the first 24 bits (dir24.ts).
 
 import { alloc, release } from "./arena";
-import { DIR, dirBatch, dirBuild, dirBytes, dirFree, dirInit, dirLookup, dirUpdate } from "./dir24";
-import { RIB, found, ribBytes, ribFree, ribGet, ribInit, ribMatch, ribNext, ribPut, ribRemove } from "./fibrib";
+import { DIR, dirBatch, dirBytes, dirChunks, dirFree, dirInit, dirLookup, dirUpdate } from "./dir24";
+import { dirBuild } from "./dir24build";
+import { bulkBegin, bulkCount, bulkForget, bulkLists, bulkPlace, bulkRestore, bulkShort } from "./fibbulk";
+import {
+  MAX_VALUE,
+  RIB,
+  found,
+  ribBytes,
+  ribFree,
+  ribGet,
+  ribInit,
+  ribMatch,
+  ribNext,
+  ribPut,
+  ribRemove,
+} from "./fibrib";
 
 // A table's header, 64 bytes:
 //
-//     0      4       8      12         16    20       24       28
-//     | mode | count | list | capacity | rib | prefix | length | value |
+//     0      4       8      12         16    20       24       28      32
+//     | mode | count | list | capacity | rib | prefix | length | value | chunks |
 //                                            ` what fibNext found      `
 const MODE: usize = 0;
 const COUNT: usize = 4;
@@ -20,6 +34,8 @@ const LONG: usize = 16;
 const FOUND_PREFIX: usize = 20;
 const FOUND_LENGTH: usize = 24;
 const FOUND_VALUE: usize = 28;
+/** The chunks of the fast structure; 0 where there is none. */
+const FAST: usize = 32;
 const HEADER: u32 = 64;
 
 const SHORT_MODE: u32 = 0;
@@ -40,8 +56,6 @@ const ENTRY_SHIFT: u32 = 4;
 const VALUE: usize = 8;
 const PARENT: usize = 12;
 const FIRST_CAPACITY: u32 = 8;
-
-export const MAX_VALUE: u32 = 0x3ffffff;
 
 // @ts-ignore: decorator
 @inline
@@ -75,8 +89,7 @@ export function fibNew(): usize {
 
 /** Gives the table and everything in it back. */
 export function fibFree(t: usize): void {
-  const list = load<u32>(t, LIST);
-  if (list != 0) release(list, load<u32>(t, CAPACITY) << ENTRY_SHIFT);
+  freeList(t);
   if (load<u32>(t, MODE) != SHORT_MODE) freeLong(t);
   release(t, HEADER);
 }
@@ -104,34 +117,54 @@ function dirOf(t: usize): usize {
   return load<u32>(t, LONG) + RIB;
 }
 
+function setMode(t: usize, mode: u32): void {
+  store<u32>(t, mode, MODE);
+  store<u32>(t, mode == FAST_MODE ? <u32>dirChunks(dirOf(t)) : 0, FAST);
+}
+
 function freeLong(t: usize): void {
   const rib = load<u32>(t, LONG);
   if (load<u32>(t, MODE) == FAST_MODE) dirFree(dirOf(t));
   ribFree(rib);
   release(rib, RIB + DIR);
+  setMode(t, SHORT_MODE);
   store<u32>(t, 0, LONG);
-  store<u32>(t, SHORT_MODE, MODE);
+}
+
+/** An empty rib with its fast structure, if there is memory for that too; false without memory for the rib. */
+function beginLong(t: usize): bool {
+  const rib = alloc(RIB + DIR);
+  if (rib == 0) return false;
+  if (!ribInit(rib)) {
+    release(rib, RIB + DIR);
+    return false;
+  }
+  store<u32>(t, <u32>rib, LONG);
+  setMode(t, dirInit(rib + RIB) ? FAST_MODE : SLOW_MODE);
+  return true;
+}
+
+function freeList(t: usize): void {
+  const list = load<u32>(t, LIST);
+  if (list != 0) release(list, load<u32>(t, CAPACITY) << ENTRY_SHIFT);
+  store<u32>(t, 0, LIST);
+  store<u32>(t, 0, CAPACITY);
 }
 
 /** The list becomes a rib with its fast structure; without the memory for that it stays a list. */
 function lengthen(t: usize): void {
-  const rib = alloc(RIB + DIR);
-  if (rib == 0) return;
-  if (!ribInit(rib)) return release(rib, RIB + DIR);
+  if (!beginLong(t)) return;
+  const rib = load<u32>(t, LONG);
   const list = load<u32>(t, LIST);
   const count: i32 = load<u32>(t, COUNT);
-  let good = dirInit(rib + RIB);
-  store<u32>(t, <u32>rib, LONG);
-  store<u32>(t, good ? FAST_MODE : SLOW_MODE, MODE);
+  let good = load<u32>(t, MODE) == FAST_MODE;
   for (let i = 0; good && i < count; i++) {
     const e = entry(list, i);
     const key = load<u64>(e);
     good = ribPut(rib, <u32>(key >> 8), (<u32>key) & 63, load<u32>(e, VALUE)) >= 0;
   }
-  if (!good || !dirBuild(rib + RIB, rib, 1, 0, 0)) return freeLong(t);
-  release(list, load<u32>(t, CAPACITY) << ENTRY_SHIFT);
-  store<u32>(t, 0, LIST);
-  store<u32>(t, 0, CAPACITY);
+  if (!good || dirBuild(rib + RIB, rib, false) < 0) return freeLong(t);
+  freeList(t);
 }
 
 /** The rib becomes a list again. */
@@ -159,8 +192,13 @@ function shorten(t: usize): void {
 /** A prefix of the rib changed. Without memory for that the fast structure is given up. */
 function refresh(t: usize, prefix: u32, len: u32): void {
   if (load<u32>(t, MODE) != FAST_MODE || dirUpdate(dirOf(t), load<u32>(t, LONG), prefix, len)) return;
+  giveUp(t);
+}
+
+/** The fast structure is of no use any more. */
+function giveUp(t: usize): void {
   dirFree(dirOf(t));
-  store<u32>(t, SLOW_MODE, MODE);
+  setMode(t, SLOW_MODE);
 }
 
 /** Index of the first entry whose key is above `key`. */
@@ -280,12 +318,22 @@ function put(t: usize, prefix: u32, len: u32, value: u32): bool {
   return old >= 0;
 }
 
+// @ts-ignore: decorator
+@inline
+function isGood(e: usize): bool {
+  return load<u32>(e, 4) <= 32 && load<u32>(e, 8) - 1 < MAX_VALUE;
+}
+
 /**
  * Adds or replaces `count` prefixes at once, each three words at `entries`: prefix, length, value. Answers how many:
  * fewer when one is bad or memory is used up.
  */
 export function fibLoad(t: usize, entries: usize, count: u32): u32 {
   let i: u32 = 0;
+  if (count >= BULK && load<u32>(t, MODE) == SHORT_MODE) {
+    i = fill(t, entries, count);
+    if (i != 0) return i;
+  }
   while (i < count && (count - i < BULK || load<u32>(t, MODE) != FAST_MODE)) {
     const e = entries + i * 12;
     if (!fibAdd(t, load<u32>(e), load<u32>(e, 4), load<u32>(e, 8))) return i;
@@ -296,16 +344,62 @@ export function fibLoad(t: usize, entries: usize, count: u32): u32 {
   for (; i < count; i++) {
     const e = entries + i * 12;
     const len = load<u32>(e, 4);
-    const value = load<u32>(e, 8);
-    if (len > 32 || value == 0 || value > MAX_VALUE || !put(t, load<u32>(e) & maskOf(len), len, value)) break;
+    if (!isGood(e) || !put(t, load<u32>(e) & maskOf(len), len, load<u32>(e, 8))) break;
   }
   dirFree(dirOf(t));
-  if (!dirInit(dirOf(t))) store<u32>(t, SLOW_MODE, MODE);
-  else if (!dirBuild(dirOf(t), rib, 1, 0, 0)) {
-    dirFree(dirOf(t));
-    store<u32>(t, SLOW_MODE, MODE);
-  }
+  if (!dirInit(dirOf(t))) setMode(t, SLOW_MODE);
+  else if (dirBuild(dirOf(t), rib, false) < 0) giveUp(t);
+  else setMode(t, FAST_MODE);
   return i;
+}
+
+/**
+ * A short table becomes a long one with many prefixes more. Answers how many: those before the first bad one. 0: too few, or
+ * no memory for that, and nothing changed.
+ */
+function fill(t: usize, entries: usize, count: u32): u32 {
+  const few = load<u32>(t, COUNT);
+  const list = load<u32>(t, LIST);
+  const own: usize = few == 0 ? 0 : alloc(few * 12);
+  if (few != 0 && own == 0) return 0;
+  for (let i: u32 = 0; i < few; i++) {
+    const from = entry(list, i);
+    const to = own + i * 12;
+    store<u32>(to, <u32>(load<u64>(from) >> 8));
+    store<u32>(to, (<u32>load<u64>(from)) & 63, 4);
+    store<u32>(to, load<u32>(from, VALUE), 8);
+  }
+  const done = fillFrom(t, own, few, entries, count);
+  release(own, few * 12);
+  return done;
+}
+
+/** The same, with the table's own prefixes as entries. */
+function fillFrom(t: usize, own: usize, few: u32, entries: usize, count: u32): u32 {
+  if (!beginLong(t)) return 0;
+  const rib = load<u32>(t, LONG);
+  let good: u32 = 0;
+  let listed: i32 = -1;
+  if (load<u32>(t, MODE) == FAST_MODE) {
+    bulkBegin();
+    bulkCount(rib, own, few);
+    good = bulkCount(rib, entries, count);
+    if (good < BULK) bulkForget(rib);
+    else {
+      const room = bulkLists(rib);
+      bulkPlace(rib, own, few);
+      bulkPlace(rib, entries, good);
+      if (room) listed = dirBuild(dirOf(t), rib, true);
+      else bulkRestore(rib, 0);
+    }
+  }
+  if (listed < 0) {
+    freeLong(t);
+    return 0;
+  }
+  freeList(t);
+  store<u32>(t, bulkShort + listed, COUNT);
+  return good;
 }
 
 /** Takes the prefix out; answers the value that it had, 0 when it was not there. */
@@ -342,9 +436,12 @@ export function fibGet(t: usize, prefix: u32, len: u32): u32 {
 
 /** The value of the longest prefix that covers the address, 0 for none. */
 export function fibLookup(t: usize, address: u32): u32 {
-  const mode = load<u32>(t, MODE);
-  if (mode == FAST_MODE) return dirLookup(dirOf(t), address);
-  if (mode == SLOW_MODE) {
+  const chunks = load<u32>(t, FAST);
+  return chunks != 0 ? dirLookup(chunks, address) : slowLookup(t, address);
+}
+
+function slowLookup(t: usize, address: u32): u32 {
+  if (load<u32>(t, MODE) == SLOW_MODE) {
     const len = ribMatch(load<u32>(t, LONG), address, 32);
     return len < 0 ? 0 : fibGet(t, address, len);
   }

@@ -4,9 +4,11 @@
 import { alloc, release } from "./arena";
 import { MAX_WORDS, POOL, clear, give, poolBytes, take } from "./wordpool";
 
+export const MAX_VALUE: u32 = 0x3ffffff;
+
 /** Bits of the tree, and of the index of lists. */
 export const TOP: u32 = 19;
-const LOW: u32 = 32 - TOP;
+export const LOW: u32 = 32 - TOP;
 const LOW_MASK: u32 = (1 << LOW) - 1;
 const TREE_BYTES: u32 = 4 << (TOP + 1);
 const INDEX_BYTES: u32 = 4 << TOP;
@@ -15,7 +17,7 @@ const INDEX_BYTES: u32 = 4 << TOP;
 // A list: | count | capacity | entries … |, an entry: | low 13 bits << 6 | length | value |, in order of the first word.
 const TREE: usize = 0;
 const INDEX: usize = 4;
-const LISTS: usize = 32;
+export const LISTS: usize = 32;
 export const RIB: u32 = <u32>LISTS + POOL;
 
 /** Where `ribNext` leaves what it found: prefix, length, value. */
@@ -59,27 +61,34 @@ export function ribBytes(rib: usize): u32 {
 
 // @ts-ignore: decorator
 @inline
-function wordsOf(capacity: u32): u32 {
+export function wordsOf(capacity: u32): u32 {
   return 2 + capacity * 2;
 }
 
 // @ts-ignore: decorator
 @inline
-function treeAt(rib: usize, prefix: u32, len: u32): usize {
+export function treeAt(rib: usize, prefix: u32, len: u32): usize {
   return load<u32>(rib, TREE) + (((1 << len) | (len == 0 ? 0 : prefix >>> (32 - len))) << 2);
 }
 
 // @ts-ignore: decorator
 @inline
-function keyOf(prefix: u32, len: u32): u32 {
+export function keyOf(prefix: u32, len: u32): u32 {
   return ((prefix & (0xffffffff << (32 - len)) & LOW_MASK) << 6) | len;
+}
+
+/** Where the list of the /19 that is chunk `c` is named. */
+// @ts-ignore: decorator
+@inline
+export function slotOf(rib: usize, c: u32): usize {
+  return load<u32>(rib, INDEX) + (c << 2);
 }
 
 /** The list of the /19 that is chunk `c`; 0 for none. */
 // @ts-ignore: decorator
 @inline
 export function listOf(rib: usize, c: u32): usize {
-  return load<u32>(load<u32>(rib, INDEX) + (c << 2));
+  return load<u32>(slotOf(rib, c));
 }
 
 /** Address of the first entry whose key is at least `key`. */
@@ -118,7 +127,7 @@ function larger(capacity: u32): u32 {
   return capacity * 2 + 1;
 }
 
-function takeList(rib: usize, capacity: u32): usize {
+export function takeList(rib: usize, capacity: u32): usize {
   const words = wordsOf(capacity);
   const list = words <= MAX_WORDS ? take(rib + LISTS, words) : alloc(words << 2);
   if (list != 0) store<u32>(list, capacity, 4);
@@ -262,9 +271,9 @@ export function ribNext(rib: usize, prefix: u32, len: i32): bool {
   return false;
 }
 
-/** Value in the tree at a node: 1 is the root, 2n and 2n+1 are the halves of n. */
+/** Where the tree has a node's value: 1 is the root, 2n and 2n+1 are the halves of n. */
 // @ts-ignore: decorator
 @inline
-export function treeValue(rib: usize, node: u32): u32 {
-  return load<u32>(load<u32>(rib, TREE) + (node << 2));
+export function treeAtNode(rib: usize, node: u32): usize {
+  return load<u32>(rib, TREE) + (node << 2);
 }

@@ -61,6 +61,21 @@ export function take(pool: usize, words: u32): usize {
   return split(pool, words);
 }
 
+/** Where the next `words` words that were never taken begin; 0 when the page has less. Taken only by `advance`. */
+// @ts-ignore: decorator
+@inline
+export function upcoming(pool: usize, words: u32): usize {
+  const next = load<u32>(pool, NEXT);
+  return load<u32>(pool, END) - next >= words << 2 ? <usize>next : 0;
+}
+
+/** Takes that many of the `upcoming` words. */
+// @ts-ignore: decorator
+@inline
+export function advance(pool: usize, words: u32): void {
+  store<u32>(pool, load<u32>(pool, NEXT) + (words << 2), NEXT);
+}
+
 /** The end of memory: cuts a larger free block. */
 function split(pool: usize, words: u32): usize {
   for (let n = words + 1; n <= MAX_WORDS; n++) {
