@@ -5,9 +5,8 @@ import { Pkt, PktFlag, PktType } from "../../../assembly/layout.ts";
 import type { Frame } from "../../core/core.ts";
 import type { Interface } from "../../link/interface.ts";
 import type { Node } from "../../link/world.ts";
-import { ALL_HOSTS } from "../fib/addresses.ts";
 import { Flow } from "../fib/flow.ts";
-import { type Route, RouteType } from "../fib/route.ts";
+import { type Route, RouteType, routeFlag } from "../fib/route.ts";
 import type { Namespace } from "../namespace.ts";
 import { Hook } from "../netfilter/hooks.ts";
 import { icmp, unreachable } from "./icmptypes.ts";
@@ -87,7 +86,8 @@ export class Output {
     const { core, x } = ns.world;
     const { u32 } = core;
     if (dev.kind === "loopback" || (u32[(frame + Pkt.Flags) >> 2]! & PktFlag.Local) === 0) return;
-    if (route.type === RouteType.Multicast && x.ipv4Dst(u32[(frame + Pkt.Net) >> 2]!) >>> 0 !== ALL_HOSTS) return;
+    // a group that this host listens to as well
+    if (route.type === RouteType.Multicast && (route.flags & routeFlag.local) === 0) return;
     const copy = x.packetCopy(frame);
     if (copy === 0 || !ns.hooks.run(Hook.Postrouting, copy, null, dev)) return;
     u32[(copy + Pkt.Type) >> 2] = PktType.Loopback;
