@@ -320,7 +320,7 @@ export class Sysctl {
 
   /** From now on the watcher hears of settings, after they changed. */
   watch(watcher: SysctlWatcher): void {
-    this.watchers = [...this.watchers, watcher];
+    this.watchers = this.watchers.concat([watcher]);
   }
 
   /** The device's settings that `name` is one of; null when there is no such setting. */

@@ -35,7 +35,7 @@ const none: never[] = [];
 /** A device as IPv4 sees it (struct in_device). */
 export class InetDevice {
   /** In the order in which they are tried: primaries by scope, then secondaries. */
-  readonly addresses: Address[] = [];
+  addresses: Address[] = none;
   /** How often it joined `ALL_HOSTS`, and the other multicast groups that it listens to. */
   allHosts = 0;
   private groups: Map<number, number> | null = null;
@@ -95,7 +95,7 @@ function localnetScope(device: InetDevice, all: Conf): Scope {
 
 /** inet_select_addr: the device's address for talking to `dst` (0: anybody) within `scope`; 0 for none. */
 export function selectAddress(
-  devices: readonly InetDevice[],
+  devices: readonly (InetDevice | undefined)[],
   device: InetDevice | null,
   all: Conf,
   dst: number,
@@ -112,6 +112,7 @@ export function selectAddress(
     if (first !== 0) return first;
   }
   for (const d of devices) {
+    if (d === undefined) continue;
     for (const ifa of d.addresses) {
       if (!ifa.secondary && ifa.scope !== Scope.Link && ifa.scope <= scope) return ifa.local;
     }
@@ -158,6 +159,6 @@ export function place(device: InetDevice, ifa: Address): null | "scope" | "done"
     if (other.scope !== ifa.scope) return "scope";
     ifa.secondary = true;
   }
-  list.splice(ifa.secondary ? list.length : at, 0, ifa);
+  device.addresses = list.toSpliced(ifa.secondary ? list.length : at, 0, ifa);
   return "done";
 }

@@ -219,8 +219,7 @@ export function tryInsert(fib: Fib, spec: RouteSpec, mode: InsertMode): number {
 }
 
 function place(table: Table, spec: RouteSpec, alias: Alias, mode: InsertMode): number {
-  const old = listOf(table.trie.get(spec.prefix, spec.length));
-  const list = old.slice();
+  const list = listOf(table.trie.get(spec.prefix, spec.length));
   const first = placeOf(list, spec.table, spec.tos, spec.metric);
   let end = first;
   while (end < list.length && sameKeys(list[end]!, alias)) end++;
@@ -231,13 +230,11 @@ function place(table: Table, spec: RouteSpec, alias: Alias, mode: InsertMode): n
     if (replaces && twin === first) return errno.none;
     if (twin >= 0) return errno.EEXIST;
     if (replaces) {
-      list[first] = alias;
-      table.trie.set(spec.prefix, spec.length, list);
+      table.trie.set(spec.prefix, spec.length, list.with(first, alias));
       return errno.none;
     }
   } else if (mode === "change") return errno.ENOENT;
-  list.splice(mode === "append" ? end : first, 0, alias);
-  table.trie.set(spec.prefix, spec.length, list);
+  table.trie.set(spec.prefix, spec.length, list.toSpliced(mode === "append" ? end : first, 0, alias));
   return errno.none;
 }
 

@@ -35,7 +35,13 @@ export interface FibOwner {
   addressesGone(dev: Interface): void;
   /** An address went: what holds on to it hears of it. */
   addressRemoved(dev: Interface, address: number): void;
+  /** A decision may be another one now. */
+  routesChanged?(): void;
 }
+
+/** For questions that are answered before anybody else asks. */
+const flow = new Flow();
+const scratch = new Result();
 
 export class Fib {
   readonly tables: Tables;
@@ -61,14 +67,11 @@ export class Fib {
   readonly result = new Result();
   readonly maker: RouteMaker;
   readonly inputCache = new InputCache();
-  /** In order of ifindex. */
-  readonly devices: InetDevice[] = [];
-  private readonly byIndex: (InetDevice | undefined)[] = [];
+  /** By ifindex, which begins at 1. */
+  private readonly byIndex: (InetDevice | undefined)[] = [undefined, undefined, undefined];
   private readonly byName = new Map<string, InetDevice>();
   /** How often each address is assigned. */
   private readonly own = new Map<number, Interface[]>();
-  private readonly flow = new Flow();
-  private readonly scratch = new Result();
 
   constructor(
     readonly world: World,
@@ -86,9 +89,6 @@ export class Fib {
   /** A device comes. Its sysctls must exist (`Sysctl.addDevice`). Loopback that is up gets 127.0.0.1/8, as on Linux. */
   addInterface(dev: Interface): void {
     const device = new InetDevice(dev, this.sysctl.conf(dev.name));
-    let i = this.devices.length;
-    while (i > 0 && this.devices[i - 1]!.dev.ifindex > dev.ifindex) i--;
-    this.devices.splice(i, 0, device);
     this.byIndex[dev.ifindex] = device;
     this.byName.set(dev.name, device);
     this.rebind();
@@ -102,7 +102,6 @@ export class Fib {
       if (device.addresses.includes(a)) removeAddress(this, device, a.local, a.length);
     }
     disable(this, dev, true);
-    this.devices.splice(this.devices.indexOf(device), 1);
     this.byIndex[dev.ifindex] = undefined;
     this.byName.delete(dev.name);
     this.rebind();
@@ -232,6 +231,7 @@ export class Fib {
   /** Something changed that a kept Route may depend on. */
   changed(): void {
     this.generation++;
+    this.owner?.routesChanged?.();
   }
 
   sysctlChanged(): void {
@@ -282,7 +282,6 @@ export class Fib {
     if (address >>> 28 === 14) return RouteType.Multicast;
     const t = this.tables.get(table);
     if (t === null) return RouteType.Broadcast;
-    const { flow, scratch } = this;
     flow.clear();
     flow.iif = 0;
     flow.dst = address;
@@ -300,7 +299,6 @@ export class Fib {
   deviceOfAddress(address: number): Interface | null {
     const devs = this.own.get(address);
     if (devs !== undefined) return devs[0]!;
-    const { flow, scratch } = this;
     flow.clear();
     flow.dst = address;
     scratch.clear();
@@ -324,13 +322,14 @@ export class Fib {
   /** inet_select_addr: an address of the device (or of another, or of any: null) towards `dst`; 0 for none. */
   selectAddress(dev: Interface | null, dst: number, scope: Scope): number {
     const device = dev === null ? null : (this.byIndex[dev.ifindex] ?? null);
-    return selectFrom(this.devices, device, this.all, dst, scope);
+    return selectFrom(this.byIndex, device, this.all, dst, scope);
   }
 
   /** inet_confirm_addr: whether `local` (0: any) is an address of the device (null: of any) fit for `dst`; 0 if not. */
   confirmAddress(dev: Interface | null, dst: number, local: number, scope: Scope): number {
     if (dev !== null) return confirmOn(this.inet(dev), this.all, dst, local, scope);
-    for (const device of this.devices) {
+    for (const device of this.byIndex) {
+      if (device === undefined) continue;
       const a = confirmOn(device, this.all, dst, local, scope);
       if (a !== 0) return a;
     }
@@ -349,7 +348,6 @@ export class Fib {
   specificDestination(dev: Interface, flags: number, src: number, dst: number, tos: number, mark: number): number {
     if (flags === routeFlag.local) return dst;
     if (src === 0) return this.selectAddress(dev, src, Scope.Link);
-    const { flow, scratch } = this;
     flow.clear();
     flow.dst = src;
     flow.tos = tos;

@@ -33,6 +33,7 @@ export function routeInput(fib: Fib, frame: Frame, dev: Interface, given: number
   const { core, x } = fib.world;
   const { u32 } = core;
   x.ipKey(frame);
+  fib.inputCache.repeats = false;
   // traces tell which rule and route decided: only a look at the tables knows
   if (given >= 0 || fib.world.tracer !== null || fib.tables.rules.needPorts > 0) return decide(fib, frame, dev, given);
   const dst = u32[(frame + Pkt.KeyDst) >> 2]! | 0;
@@ -42,6 +43,7 @@ export function routeInput(fib: Fib, frame: Frame, dev: Interface, given: number
   const { inputCache } = fib;
   const known = inputCache.find(fib.generation, dst, src, where, mark);
   if (known !== null) {
+    inputCache.repeats = true;
     u32[(frame + Pkt.Flags) >> 2]! |= inputCache.flags;
     return known;
   }
@@ -49,6 +51,7 @@ export function routeInput(fib: Fib, frame: Frame, dev: Interface, given: number
   const route = decide(fib, frame, dev, given);
   if (route === null || route.error !== 0) return route;
   if (route.type === RouteType.Local || (route.type === RouteType.Unicast && isPlain(fib))) {
+    inputCache.repeats = true;
     inputCache.keep(dst, src, where, mark, route, u32[(frame + Pkt.Flags) >> 2]! & ~before & PktFlag.DoRedirect);
   }
   return route;

@@ -6,7 +6,7 @@
 import type { Route } from "./route.ts";
 
 /** Slots at first, and at most: a container has a handful of peers, a router many. */
-const FIRST = 16;
+const FIRST = 4;
 const MOST = 4096;
 const WORDS = 4;
 
@@ -20,6 +20,8 @@ export class InputCache {
   private generation = -1;
   /** Decisions that found their slot taken since the size was last looked at. */
   private crowded = 0;
+  /** The last decision depended on the key alone: it was found here, or is kept here now. */
+  repeats = false;
   /** The flags that go with the route that `find` answered. */
   flags = 0;
 

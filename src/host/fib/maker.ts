@@ -158,8 +158,8 @@ export class RouteMaker {
     while (i < cachedAt.length && cachedAt[i] !== kind) i += 2;
     // exactly as long as they are: most ways have one kind, if any
     if (i === cachedAt.length) {
-      cache.cachedAt = [...cachedAt, kind, generation];
-      cache.routes = [...routes, route];
+      cache.cachedAt = cachedAt.concat([kind, generation]);
+      cache.routes = routes.concat([route]);
     } else {
       (cachedAt as number[])[i + 1] = generation;
       (routes as Route[])[i >> 1] = route;

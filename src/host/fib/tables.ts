@@ -55,9 +55,10 @@ const goOn = -1;
 export class Tables {
   readonly store = new Store();
   readonly rules = new Rules();
-  private readonly byId = new Map<number, Table>();
-  private local: Table;
-  private main: Table;
+  /** Those that were made beside local and main. */
+  private others: Map<number, Table> | null = null;
+  private readonly local: Table;
+  private readonly main: Table;
   private default: Table | null = null;
 
   constructor(private readonly core: Core) {
@@ -66,19 +67,20 @@ export class Tables {
     const trie = new Trie(core, this.store);
     this.local = new Table(TABLE_LOCAL, trie);
     this.main = new Table(TABLE_MAIN, trie);
-    this.byId.set(TABLE_LOCAL, this.local).set(TABLE_MAIN, this.main);
   }
 
   get(id: number): Table | null {
-    return this.byId.get(id) ?? null;
+    if (id === TABLE_MAIN) return this.main;
+    if (id === TABLE_LOCAL) return this.local;
+    return this.others?.get(id) ?? null;
   }
 
   /** The table, made when it does not exist (fib_new_table). */
   make(id: number): Table {
-    let table = this.byId.get(id);
-    if (table === undefined) {
+    let table = this.get(id);
+    if (table === null) {
       table = new Table(id, new Trie(this.core, this.store));
-      this.byId.set(id, table);
+      (this.others ??= new Map()).set(id, table);
       if (id === TABLE_DEFAULT) this.default = table;
     }
     return table;
@@ -86,12 +88,14 @@ export class Tables {
 
   /** In the order in which `ip route show table all` walks them: by hash, newest first. */
   all(): Table[] {
-    return [...this.byId.values()].toReversed().toSorted((a, b) => (a.id & 255) - (b.id & 255));
+    return [this.local, this.main, ...(this.others?.values() ?? [])]
+      .toReversed()
+      .toSorted((a, b) => (a.id & 255) - (b.id & 255));
   }
 
   /** Tries, each once: local and main may share theirs. */
   tries(): Set<Trie> {
-    return new Set([...this.byId.values()].map((t) => t.trie));
+    return new Set(this.all().map((t) => t.trie));
   }
 
   /** From now on rules decide: local and main part (fib_unmerge). */
@@ -137,8 +141,8 @@ export class Tables {
         case RuleAction.Nop:
           continue;
         case RuleAction.Table: {
-          const table = this.byId.get(rule.table);
-          if (table !== undefined) err = this.lookupIn(table, flow, res);
+          const table = this.get(rule.table);
+          if (table !== null) err = this.lookupIn(table, flow, res);
           if (err === 0 && rule.suppressPrefixLength >= 0 && res.prefixLength() <= rule.suppressPrefixLength) continue;
           break;
         }

@@ -4,11 +4,13 @@
 import type { Core } from "../../core/core.ts";
 import { type Alias, FibError, type Info, type Leaf, type Route, errno, errorOf } from "./route.ts";
 
+const released = new WeakSet<Route>();
+
 /** Interned route descriptions, shared by all tables of a namespace (Linux's fib_info hash). */
 export class Store {
   readonly infos = new Map<string, Info>();
   /** What packets still have of ways that no table has any more: it leads nowhere (dst_dev_put). */
-  readonly released = new WeakSet<Route>();
+  readonly released = released;
   private readonly aliases = new Map<Alias["key"], Alias>();
   private nextInfo = 1;
   private nextAlias = 1;

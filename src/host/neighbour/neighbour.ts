@@ -75,10 +75,10 @@ export class Neighbour {
     readonly address: number,
     /** Six bytes in the core. */
     readonly hw: number,
-    readonly fire: (n: Neighbour) => void,
   ) {}
 
-  readonly run = (): void => this.fire(this);
+  /** What the timer runs; made when it is set the first time. */
+  run: (() => void) | null = null;
 
   get dev(): Interface {
     return this.table.dev;
@@ -100,7 +100,7 @@ export class DeviceNeighbours {
   /** The one that was asked for last. */
   recent: Neighbour | null = null;
   /** Addresses that this host answers for (`ip neigh add proxy`). */
-  readonly proxies = new Set<number>();
+  proxies: Set<number> | null = null;
   /** Answers in the name of others that wait for their time. */
   proxyQueued = 0;
   /** Reachable time in ns as drawn, the base that it was drawn from, and when. */

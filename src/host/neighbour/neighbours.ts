@@ -21,15 +21,20 @@ const REDRAW = 300 * SECOND;
 
 export class Neighbours {
   private readonly tables: (DeviceNeighbours | undefined)[] = [];
-  private readonly arp: Arp;
-  private readonly text: NeighbourText;
+  private madeArp: Arp | null = null;
+  private madeText: NeighbourText | null = null;
   private count = 0;
   private lastFlush = -Infinity;
   private gcArmed = false;
 
-  constructor(private readonly ns: NeighbourHost) {
-    this.arp = new Arp(ns, this);
-    this.text = new NeighbourText(ns, this);
+  constructor(private readonly ns: NeighbourHost) {}
+
+  private get arp(): Arp {
+    return (this.madeArp ??= new Arp(this.ns, this));
+  }
+
+  private get text(): NeighbourText {
+    return (this.madeText ??= new NeighbourText(this.ns, this));
   }
 
   // ---- packets
@@ -54,6 +59,8 @@ export class Neighbours {
     const { dev } = n;
     this.ns.world.x.etherPush(frame, n.hw, dev.mac, TYPE_IPV4);
     n.cached = true;
+    const { flows } = this.ns;
+    if (flows !== undefined && flows.notes.frame === frame) flows.notes.resolved(n, (n.state & CONNECTED) !== 0);
     dev.transmit(frame);
   }
 
@@ -111,7 +118,7 @@ export class Neighbours {
     const hw = world.x.alloc(6);
     if (hw === 0) return null;
     const table = this.of(dev);
-    const n = new Neighbour(table, address, hw, this.timerFired);
+    const n = new Neighbour(table, address, hw);
     const { now } = world.clock;
     n.used = n.updated = now;
     // older than any reachable time: nothing was ever confirmed
@@ -146,12 +153,13 @@ export class Neighbours {
   }
 
   isProxy(dev: Interface, address: number): boolean {
-    return this.tables[dev.ifindex]?.proxies.has(address) ?? false;
+    return this.tables[dev.ifindex]?.proxies?.has(address) ?? false;
   }
 
   remove(n: Neighbour): void {
     if (n.dead) return;
     n.dead = true;
+    this.ns.flows?.changed();
     this.stopTimer(n);
     this.purge(n);
     n.table.entries.delete(n.address | 0);
@@ -177,11 +185,12 @@ export class Neighbours {
     const table = this.tables[dev.ifindex];
     if (table === undefined) return;
     for (const n of table.entries.values()) this.remove(n);
-    table.proxies.clear();
+    table.proxies?.clear();
   }
 
   /** The device's own address changed (neigh_changeaddr): entries are asked for again. */
   addressChanged(dev: Interface): void {
+    this.ns.flows?.changed();
     const table = this.tables[dev.ifindex];
     if (table !== undefined) for (const n of table.entries.values()) this.remove(n);
     this.linkUp(dev);
@@ -255,8 +264,9 @@ export class Neighbours {
   }
 
   /** neigh_timer_handler */
-  private readonly timerFired = (n: Neighbour): void => {
+  private timerFired(n: Neighbour): void {
     n.timer = null;
+    this.ns.flows?.settle();
     const { now } = this.ns.world.clock;
     const { conf } = n.table;
     const delay = conf.delay_first_probe_time * SECOND;
@@ -290,7 +300,7 @@ export class Neighbours {
     }
     if ((n.state & IN_TIMER) !== 0) this.setTimer(n, Math.max(next - now, MIN_TIMER));
     if (asking) this.probe(n);
-  };
+  }
 
   private maxProbes(n: Neighbour): number {
     const c = n.table.conf;
@@ -335,6 +345,7 @@ export class Neighbours {
       if ((state & IN_TIMER) !== 0) this.setTimer(n, state === Nud.Reachable ? this.reachableTime(n.table) : 0);
     }
     if (changed) {
+      this.ns.flows?.changed();
       core.u8.copyWithin(n.hw, lladdr, lladdr + 6);
       if ((state & CONNECTED) === 0) n.confirmed = now - 2 * n.table.conf.base_reachable_time_ms * MS;
     }
@@ -354,6 +365,7 @@ export class Neighbours {
     const { clock, tracer } = this.ns.world;
     n.state = state;
     n.updated = clock.now;
+    this.ns.flows?.changed();
     if (tracer !== null) {
       this.ns.trace("neighbour", n.dev, n.last, `${formatIpv4(n.address)} ${Nud[state]!.toUpperCase()}`);
     }
@@ -362,6 +374,7 @@ export class Neighbours {
   private setTimer(n: Neighbour, delay: number): void {
     this.stopTimer(n);
     const { clock } = this.ns.world;
+    n.run ??= () => this.timerFired(n);
     n.timer = clock.atWheel(timerExpiry(clock.now, delay), n.run);
   }
 
@@ -445,12 +458,13 @@ export class Neighbours {
     if (this.gcArmed) return;
     this.gcArmed = true;
     const base = this.ns.sysctl.neigh("default").base_reachable_time_ms;
-    this.ns.world.clock.after(Math.max((base / 2) * MS, MIN_TIMER), this.periodicGc);
+    this.ns.world.clock.after(Math.max((base / 2) * MS, MIN_TIMER), () => this.periodicGc());
   }
 
   /** neigh_periodic_work: from gc_thresh1 entries on, what nobody used for gc_stale_time goes. */
-  private readonly periodicGc = (): void => {
+  private periodicGc(): void {
     this.gcArmed = false;
+    this.ns.flows?.settle();
     if (this.count < this.ns.sysctl.get("net.ipv4.neigh.default.gc_thresh1")) return;
     const { now } = this.ns.world.clock;
     for (const n of this.all()) {
@@ -459,7 +473,7 @@ export class Neighbours {
       if (n.state === Nud.Failed || now >= n.used + n.table.conf.gc_stale_time * SECOND) this.remove(n);
     }
     if (this.count >= this.ns.sysctl.get("net.ipv4.neigh.default.gc_thresh1")) this.armGc();
-  };
+  }
 }
 
 /** What Linux charges a queue for a packet: its descriptor, and the buffer rounded up by the allocator. */

@@ -65,7 +65,7 @@ export class NeighbourText {
     const spec = this.parse(words);
     const { dev, address } = this.target(spec, words, line);
     if (spec.proxy) {
-      this.table.of(dev).proxies.add(address);
+      (this.table.of(dev).proxies ??= new Set()).add(address);
       return;
     }
     let n = this.table.find(dev, address);
@@ -95,7 +95,7 @@ export class NeighbourText {
     const { dev, address } = this.target(spec, words, line);
     const proxies = this.table.of(dev).proxies;
     const n = this.table.find(dev, address);
-    const found = spec.proxy ? proxies.delete(address) : n !== null;
+    const found = spec.proxy ? (proxies?.delete(address) ?? false) : n !== null;
     if (!found) throw wrong(words[0], `no entry for ${formatIpv4(address)} on ${dev.name}`, "one that is there");
     if (!spec.proxy) this.discard(n!);
     return "";
@@ -126,7 +126,7 @@ export class NeighbourText {
     if (spec.proxy) {
       for (const dev of this.ns.interfaces) {
         if (spec.dev !== null && spec.dev !== dev) continue;
-        for (const a of this.table.of(dev).proxies) out += `${formatIpv4(a)} dev ${dev.name} proxy \n`;
+        for (const a of this.table.of(dev).proxies ?? []) out += `${formatIpv4(a)} dev ${dev.name} proxy \n`;
       }
       return out;
     }
