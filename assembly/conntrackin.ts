@@ -202,6 +202,12 @@ export function track(t: usize, h: usize, hook: u32, zone: u32, now: u32): u32 {
     store<u32>(h, CtInfo.Untracked, Pkt.CtInfo);
     return NF_ACCEPT;
   }
+  const flags = load<u32>(h, Pkt.Flags);
+  if ((flags & PktFlag.Refused) != 0) {
+    store<u32>(h, flags & ~PktFlag.Refused, Pkt.Flags);
+    count(t, CtTable.InvalidCount);
+    return NF_ACCEPT;
+  }
   const ip: usize = load<u32>(h, Pkt.Data);
   const total = load<u32>(h, Pkt.Len);
   if (total < ipv4.HEADER_LEN || (ipv4.frag(ip) & ipv4.OFFSET_MASK) != 0 || ipv4.headerLen(ip) > total) {
@@ -272,6 +278,42 @@ export function track(t: usize, h: usize, hook: u32, zone: u32, now: u32): u32 {
     return NF_ACCEPT;
   }
   return NF_ACCEPT;
+}
+
+/**
+ * The same for a received packet of `total` bytes, UDP or TCP, whose confirmed connection was found and stands as `info`
+ * says: true when it goes on as it is. False: nothing was done; or the segment is out of place, which its flags tell.
+ */
+export function trackKnown(
+  t: usize,
+  h: usize,
+  e: usize,
+  info: u32,
+  ip: usize,
+  p: usize,
+  total: u32,
+  proto: u32,
+  now: u32,
+): bool {
+  const len = total - ipv4.HEADER_LEN;
+  const check = load<u32>(t, CtTable.Checksum) != 0;
+  const before = load<u32>(h, Pkt.Len);
+  if (proto == 17) {
+    if (udpWrong(ip, p, len, proto, check)) return false;
+    store<u32>(h, total, Pkt.Len);
+    trackUdp(t, h, e, info, now);
+    store<u32>(h, before, Pkt.Len);
+    return true;
+  }
+  // beginnings and ends of connections change more than their windows
+  if ((get8(p, 13) & 0x17) != 0x10 || (get8(p, 12) >> 4) << 2 < 20 || (get8(p, 12) >> 4) << 2 > len) return false;
+  if (check && !verifies(ip, p, len, proto)) return false;
+  store<u32>(h, total, Pkt.Len);
+  const answer = trackTcp(t, h, e, info, dirOf(info), p, len, now);
+  store<u32>(h, before, Pkt.Len);
+  if (answer == VALID) return true;
+  store<u32>(h, load<u32>(h, Pkt.Flags) | PktFlag.Refused, Pkt.Flags);
+  return false;
 }
 
 /** NOTRACK: nobody shall look for this packet's connection. */

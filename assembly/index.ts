@@ -330,4 +330,5 @@ export {
   queues as fragQueues,
   memoryUsed as fragMemory,
 } from "./defrag";
+export { receive as flowReceive, resize as flowResize } from "./flowtable";
 export { jhash, reciprocalScale } from "./jhash";

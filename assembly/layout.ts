@@ -116,6 +116,8 @@ export enum PktFlag {
   IgnoreDf = 8192,
   /** Sent again after a route lookup of netfilter's (IPSKB_REROUTED): POSTROUTING saw it. */
   Rerouted = 16384,
+  /** conntrack looked at it on the short way and found it out of place: it is invalid when the long way comes to that. */
+  Refused = 32768,
 }
 
 export enum OptFlag {

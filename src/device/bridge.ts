@@ -4,6 +4,7 @@
 import { Drop } from "../../assembly/drop.ts";
 import { Pkt, PktFlag, PktType } from "../../assembly/layout.ts";
 import type { Frame } from "../core/core.ts";
+import type { FlowWatch } from "../link/flowpath.ts";
 import type { Interface } from "../link/interface.ts";
 import { type BridgeNetfilter, BridgePort, PortState } from "./bridgeport.ts";
 import { Fdb } from "./fdb.ts";
@@ -30,15 +31,14 @@ export class Bridge {
   readonly fdb: Fdb<BridgePort>;
   /** The bridge device's own VLANs. */
   readonly vlans = new VlanGroup();
-  vlanFiltering = false;
+  private filtersVlans = false;
   /** 0x8100, or 0x88a8 for a provider bridge. */
   vlanProtocol = 0x8100;
   defaultPvid = 1;
   groupFwdMask = 0;
   noLinklocalLearn = false;
-  promisc = false;
-  /** The bridge's own switch beside net.bridge.bridge-nf-call-iptables. */
-  nfCallIptables = false;
+  private takesAll = false;
+  private callsIptables = false;
   ageing: number;
   /** br_netfilter, while bridge-nf-call-iptables may be on. */
   netfilter: BridgeNetfilter | null = null;
@@ -49,6 +49,8 @@ export class Bridge {
   private readonly u32;
   /** VLAN of the frame that `ingress` accepted. */
   private vid = 0;
+  /** What the bridge device sends by. */
+  private readonly sends: (frame: Frame) => void;
 
   constructor(
     readonly dev: Interface,
@@ -60,12 +62,47 @@ export class Bridge {
     this.u32 = core.u32;
     this.ageing = ageing;
     this.fdb = new Fdb(clock, ageing);
-    dev.xmit = (frame) => this.xmit(frame);
+    this.fdb.watcher = dev.owner.flows ?? null;
+    this.sends = (frame) => this.xmit(frame);
+    dev.xmit = this.sends;
     this.addOwnAddress(null, dev.mac, 0);
     this.vlans.add(this.defaultPvid, true, true);
   }
 
   // ---- configuration
+
+  get vlanFiltering(): boolean {
+    return this.filtersVlans;
+  }
+
+  set vlanFiltering(on: boolean) {
+    this.filtersVlans = on;
+    this.changed();
+  }
+
+  get promisc(): boolean {
+    return this.takesAll;
+  }
+
+  set promisc(on: boolean) {
+    this.takesAll = on;
+    this.changed();
+  }
+
+  /** The bridge's own switch beside net.bridge.bridge-nf-call-iptables. */
+  get nfCallIptables(): boolean {
+    return this.callsIptables;
+  }
+
+  set nfCallIptables(on: boolean) {
+    this.callsIptables = on;
+    this.changed();
+  }
+
+  /** Frames of a flow may go another way now. */
+  changed(): void {
+    this.dev.owner.flows?.changed();
+  }
 
   /** Makes the device a port (br_add_if). Throws when it is a port already, or a bridge, or loopback. */
   addPort(dev: Interface): BridgePort {
@@ -243,6 +280,8 @@ export class Bridge {
     if (port.state !== PortState.Forwarding && port.state !== PortState.Learning) {
       return this.drop(frame, Drop.BridgePortState, port);
     }
+    const { flows } = this.dev.owner;
+    if (flows !== undefined && flows.notes.frame === frame) flows.notes.bridge();
     if (this.netfilter !== null && !this.netfilter.prerouting(port, frame)) return;
     this.finish(port, frame);
   }
@@ -296,6 +335,8 @@ export class Bridge {
     if (port.learning && this.fdb.learn(port, srcHigh, srcLow, vid)) this.traced(port, frame, "learned on");
     if (port.state === PortState.Learning) return this.drop(frame, Drop.BridgePortState, port);
 
+    const { flows } = this.dev.owner;
+    if (flows !== undefined && flows.notes.frame === frame) this.note(flows.notes, port, eth);
     const dstHigh = x.ethDstHigh(eth);
     const dstLow = x.ethDstLow(eth);
     let local = this.promisc;
@@ -310,6 +351,17 @@ export class Bridge {
       else this.flood(Kind.Unicast, port, frame, vid, local);
     }
     if (local) this.passUp(frame, port, vid);
+  }
+
+  /** What a flow repeats here: a station that is known sends to the bridge's own address. */
+  private note(notes: FlowWatch, port: BridgePort, eth: number): void {
+    const { x, dev } = this;
+    const toUs = x.ethDstLow(eth) === x.ethDstLow(dev.mac) && x.ethDstHigh(eth) === x.ethDstHigh(dev.mac);
+    if (!toUs || this.vlanFiltering || this.promisc || port.locked) return notes.forget();
+    const learns = port.learning && this.fdb.hold !== 0;
+    const station = learns ? this.fdb.find(x.ethSrcHigh(eth), x.ethSrcLow(eth), 0) : null;
+    if (learns && station === null) return notes.forget();
+    notes.learned(station === null || station.local ? null : station, dev.mac);
   }
 
   /** The bridge's own host sends (br_dev_xmit). */
@@ -335,6 +387,12 @@ export class Bridge {
     if (e === null) return this.flood(Kind.Unicast, null, frame, this.vid, false);
     // its own address has no port: nobody to send to
     if (e.port === null) return this.dev.owner.drop(frame, Drop.BridgeNoPort, this.dev);
+    const { flows } = this.dev.owner;
+    if (flows !== undefined && flows.notes.frame === frame) {
+      // netem before the bridge would hold it up
+      if (this.vlanFiltering || this.dev.xmit !== this.sends) flows.notes.forget();
+      else flows.notes.port(e.port.dev.mtu + TAG);
+    }
     this.forward(e.port, null, frame, this.vid, false);
   }
 
@@ -412,6 +470,8 @@ export class Bridge {
       if (!this.vlans.has(vid) && !this.promisc) return this.drop(frame, Drop.BridgeVlan, from);
       this.egress(this.vlans, frame, vid);
     }
+    const { flows } = this.dev.owner;
+    if (flows !== undefined && flows.notes.frame === frame) flows.notes.passUp(this.dev);
     this.dev.receive(0, frame);
   }
 

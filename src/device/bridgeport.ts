@@ -17,12 +17,11 @@ export enum PortState {
 export const portStateNames = ["disabled", "listening", "learning", "forwarding", "blocking"] as const;
 
 export class BridgePort implements RxHandler {
-  /** Forwarding since the link came up, if nobody said otherwise; a port whose device or bridge is down is disabled. */
-  state = PortState.Disabled;
+  private at = PortState.Disabled;
   /** Its device and the bridge are up. */
   linked = false;
   hairpin = false;
-  learning = true;
+  private learns = true;
   flood = true;
   mcastFlood = true;
   bcastFlood = true;
@@ -31,8 +30,7 @@ export class BridgePort implements RxHandler {
   guard = false;
   rootBlock = false;
   fastleave = false;
-  /** Only frames from known stations (BR_PORT_LOCKED). */
-  locked = false;
+  private isLocked = false;
   /** Reserved groups 01-80-C2-00-00-0x that the port forwards: bit x. */
   groupFwdMask = 0;
   priority = 32;
@@ -45,6 +43,35 @@ export class BridgePort implements RxHandler {
     /** Numbered from 1 in the order of joining, with gaps refilled (find_portno). */
     readonly number: number,
   ) {}
+
+  /** Forwarding since the link came up, if nobody said otherwise; a port whose device or bridge is down is disabled. */
+  get state(): PortState {
+    return this.at;
+  }
+
+  set state(state: PortState) {
+    this.at = state;
+    this.bridge.changed();
+  }
+
+  get learning(): boolean {
+    return this.learns;
+  }
+
+  set learning(on: boolean) {
+    this.learns = on;
+    this.bridge.changed();
+  }
+
+  /** Only frames from known stations (BR_PORT_LOCKED). */
+  get locked(): boolean {
+    return this.isLocked;
+  }
+
+  set locked(on: boolean) {
+    this.isLocked = on;
+    this.bridge.changed();
+  }
 
   handle(_dev: Interface, frame: Frame): void {
     this.bridge.receive(this, frame);

@@ -28,6 +28,11 @@ export interface FdbEntry<T extends FdbTarget> {
   prev: FdbEntry<T> | null;
 }
 
+export interface FdbWatcher {
+  changed(): void;
+  settle(): void;
+}
+
 const MIN_GC = 10_000_000;
 
 /**
@@ -45,6 +50,8 @@ export class Fdb<T extends FdbTarget> {
   /** Learned entries, and how many there may be; 0: no limit (fdb_max_learned). */
   learned = 0;
   maxLearned = 0;
+  /** Hears of entries that go or change, and tells when they were used before that is asked. */
+  watcher: FdbWatcher | null = null;
   private timer: Timer | null = null;
   private holdTime: number;
 
@@ -64,6 +71,7 @@ export class Fdb<T extends FdbTarget> {
   /** Sets the ageing time (centiseconds) and sweeps at once, as br_set_ageing_time does. */
   setAgeing(centiseconds: number): void {
     this.holdTime = (centiseconds * SECOND) / 100;
+    this.watcher?.changed();
     this.sweep();
   }
 
@@ -93,6 +101,7 @@ export class Fdb<T extends FdbTarget> {
     e.updated = this.clock.now;
     if (e.port === port || e.sticky) return false;
     e.port = port;
+    this.watcher?.changed();
     return true;
   }
 
@@ -124,6 +133,7 @@ export class Fdb<T extends FdbTarget> {
 
   /** Makes it permanent, static or learned. */
   setKind(e: FdbEntry<T>, local: boolean, isStatic: boolean): void {
+    this.watcher?.changed();
     e.local = local;
     e.updated = this.clock.now;
     if (e.static === isStatic) return;
@@ -133,6 +143,7 @@ export class Fdb<T extends FdbTarget> {
   }
 
   remove(e: FdbEntry<T>): void {
+    this.watcher?.changed();
     let i = hash((e.vid << 16) | e.high, e.low) & this.mask;
     while (this.entries[i] !== e) i = (i + 1) & this.mask;
     // close the gap, so that probing needs no tombstones
@@ -169,6 +180,7 @@ export class Fdb<T extends FdbTarget> {
 
   /** True when the entry's time is over and the next sweep takes it. */
   expired(e: FdbEntry<T>): boolean {
+    this.watcher?.settle();
     return !e.static && e.updated + this.holdTime <= this.clock.now;
   }
 
@@ -176,6 +188,7 @@ export class Fdb<T extends FdbTarget> {
   private sweep(): void {
     if (this.timer !== null) this.clock.cancel(this.timer);
     this.timer = null;
+    this.watcher?.settle();
     let soonest = Infinity;
     for (let e = this.first; e !== null;) {
       const next: FdbEntry<T> | null = e.next;

@@ -101,6 +101,7 @@ export class BridgeHooks implements BridgeNetfilter {
     const ns = this.ns;
     const { core, x } = ns.world;
     const { u8, u32 } = core;
+    if (ns.flows.notes.frame === frame) ns.flows.notes.forget();
     const out = port.bridge.dev;
     const dst = x.ipv4Dst(u32[(frame + Pkt.Net) >> 2]!) >>> 0;
     // without forwarding the answer is an error route: the frame goes up and ends there

@@ -11,6 +11,7 @@ import { BridgeHooks, bridgedReset } from "./brnetfilter.ts";
 import { Conntrack } from "./conntrack/conntrack.ts";
 import { Fib } from "./fib/fib.ts";
 import { type Route, RouteType } from "./fib/route.ts";
+import { FlowTable } from "./flowtable.ts";
 import { Forward } from "./ipv4/forward.ts";
 import { Icmp } from "./ipv4/icmp.ts";
 import { icmp, unreachable } from "./ipv4/icmptypes.ts";
@@ -44,6 +45,7 @@ function loopBack(this: Interface, frame: Frame): void {
 }
 
 export class Namespace implements Owner {
+  readonly flows: FlowTable;
   readonly sysctl = new Sysctl();
   readonly hooks: Hooks;
   readonly fib: Fib;
@@ -74,6 +76,7 @@ export class Namespace implements Owner {
     readonly name: string,
     readonly world: World,
   ) {
+    this.flows = new FlowTable(this);
     this.confAll = this.sysctl.conf("all");
     this.hooks = new Hooks(this);
     this.fib = new Fib(world, this.sysctl);
@@ -173,6 +176,11 @@ export class Namespace implements Owner {
   /** An address went: what holds on to it hears of it. */
   addressRemoved(dev: Interface, address: number): void {
     this.madeConntrack?.addressRemoved(dev, address);
+  }
+
+  /** A decision about a packet's way may be another one now. */
+  routesChanged(): void {
+    this.flows.changed();
   }
 
   // -- the way in
@@ -314,6 +322,8 @@ export class Namespace implements Owner {
   /** The one exit for drops: counts, traces, frees. */
   drop(frame: Frame, why: Drop, dev: Interface | null): void {
     this.drops[why]!++;
+    const { notes } = this.flows;
+    if (notes.frame === frame) notes.forget();
     const { tracer } = this.world;
     if (tracer !== null) {
       tracer({

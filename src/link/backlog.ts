@@ -26,6 +26,11 @@ export class Backlog {
     if (!this.draining) this.drain();
   }
 
+  /** Nothing waits behind the frame that is being delivered. */
+  get idle(): boolean {
+    return this.head === this.tail;
+  }
+
   /** While `work` runs, what is sent waits; then it is delivered in order. */
   hold(work: () => void): void {
     if (this.draining) return work();

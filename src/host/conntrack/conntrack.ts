@@ -109,11 +109,11 @@ export class Conntrack {
         world.x.ctForgetWindows(e);
     }
     for (const hook of [Hook.Prerouting, Hook.Output]) {
-      hooks.register(hook, priority.conntrackDefrag, "defrag", this.gather);
-      hooks.register(hook, priority.conntrack, "conntrack", this.track);
+      hooks.register(hook, priority.conntrackDefrag, "defrag", this.gather, true);
+      hooks.register(hook, priority.conntrack, "conntrack", this.track, true);
     }
-    hooks.register(Hook.Input, priority.conntrackConfirm, "conntrack confirm", this.confirm);
-    hooks.register(Hook.Postrouting, priority.conntrackConfirm, "conntrack confirm", this.confirm);
+    hooks.register(Hook.Input, priority.conntrackConfirm, "conntrack confirm", this.confirm, true);
+    hooks.register(Hook.Postrouting, priority.conntrackConfirm, "conntrack confirm", this.confirm, true);
   }
 
   /** nf_ct_netns_put: it went. With the last one tracking stops, and so does the translation of flows under way. */
@@ -151,6 +151,8 @@ export class Conntrack {
   private readonly track: HookFn = (frame, hook, input, output) => {
     const { world } = this.host;
     const verdict = world.x.ctTrack(this.address, frame, hook, 0, this.jiffies);
+    const { flows } = this.host;
+    if (flows !== undefined && flows.notes.frame === frame) flows.notes.track();
     if (this.listeners.length > 0) this.tellDead();
     if (world.tracer !== null) this.host.trace("conntrack", input ?? output, frame, this.describe(frame));
     if (verdict !== 0) return Verdict.Accept;

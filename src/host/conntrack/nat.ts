@@ -67,10 +67,10 @@ export class Nat {
     list.splice(i, 0, { priority: chainPriority, evaluate });
     if (this.registered++ > 0) return;
     const { hooks } = this.host;
-    hooks.register(Hook.Prerouting, priority.dstnat, "nat", this.run);
-    hooks.register(Hook.Output, priority.dstnat, "nat", this.run);
-    hooks.register(Hook.Input, priority.srcnat, "nat", this.run);
-    hooks.register(Hook.Postrouting, priority.srcnat, "nat", this.run);
+    hooks.register(Hook.Prerouting, priority.dstnat, "nat", this.run, true);
+    hooks.register(Hook.Output, priority.dstnat, "nat", this.run, true);
+    hooks.register(Hook.Input, priority.srcnat, "nat", this.run, true);
+    hooks.register(Hook.Postrouting, priority.srcnat, "nat", this.run, true);
   }
 
   unregisterChain(hook: Hook, evaluate: HookFn): void {
@@ -89,6 +89,11 @@ export class Nat {
     const { table } = this.conntrack;
     const out = hook === Hook.Postrouting && output !== null ? output.ifindex : 0;
     const step = x.natStep(table, frame, hook, out) as NatStep;
+    const { flows } = this.host;
+    if (flows !== undefined && flows.notes.frame === frame) {
+      if (step === NatStep.Rules || step === NatStep.Drop) flows.notes.forget();
+      else flows.notes.translate(hook);
+    }
     switch (step) {
       case NatStep.Skip:
         return Verdict.Accept;

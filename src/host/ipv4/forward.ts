@@ -38,6 +38,12 @@ export class Forward {
       ns.icmp.send(frame, icmp.unreachable, unreachable.fragNeeded, mtu);
       return ns.drop(frame, Drop.FragNeeded, dev);
     }
+    const { notes } = ns.flows;
+    if (notes.frame === frame) {
+      // what ICMP taught about the path ends some day
+      if (route.pmtu) notes.forget();
+      else notes.forward(mtu);
+    }
     x.decreaseTtl(frame);
     if ((u32[(frame + Pkt.Flags) >> 2]! & PktFlag.DoRedirect) !== 0 && u32[(frame + Pkt.OptSrr) >> 2] === 0) {
       ns.icmp.redirect(frame, route);

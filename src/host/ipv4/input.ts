@@ -43,6 +43,11 @@ export class Input {
     let route = ns.fib.routeInput(frame, dev);
     if (route === null) return ns.drop(frame, ns.fib.failure, dev);
     ns.setRouteFlags(frame, route);
+    const { notes } = ns.flows;
+    if (notes.frame === frame) {
+      if (ns.fib.inputCache.repeats) notes.routed();
+      else notes.forget();
+    }
     if ((u32[(frame + Pkt.KeyInfo) >> 2]! & KeyBit.Words) > NO_OPTIONS) {
       route = this.options(dev, frame, route);
       if (route === null) return;
@@ -156,6 +161,7 @@ export class Input {
     const key = ns.world.core.u32[(frame + Pkt.KeyInfo) >> 2]!;
     if ((key & KeyBit.Fragment) !== 0 && !ns.defragLocal(frame, dev)) return;
     if (!ns.hooks.run(Hook.Input, frame, dev, null)) return;
+    if (ns.flows.notes.frame === frame) ns.flows.notes.delivered(dev);
     ns.local.receive(dev, frame);
   }
 }

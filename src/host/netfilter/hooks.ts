@@ -2,6 +2,7 @@
 
 import { Drop } from "../../../assembly/drop.ts";
 import type { Frame } from "../../core/core.ts";
+import type { FlowWatch } from "../../link/flowpath.ts";
 import type { Interface, Owner } from "../../link/interface.ts";
 
 export enum Hook {
@@ -41,7 +42,11 @@ interface Registered {
   readonly name: string;
   readonly priority: number;
   readonly fn: HookFn;
+  readonly repeats: boolean;
 }
+
+/** Below every priority. */
+const ALL = -0x80000000;
 
 export class Hooks {
   private readonly lists: Registered[][] = [[], [], [], [], []];
@@ -50,26 +55,33 @@ export class Hooks {
 
   constructor(private readonly owner: Owner) {}
 
-  /** Equal priorities run in the order of registration. */
-  register(hook: Hook, priority: number, name: string, fn: HookFn): void {
+  /**
+   * Equal priorities run in the order of registration. `repeats`: what it does with a packet it tells the host's flow
+   * table, so that the flow's next packets need not ask it.
+   */
+  register(hook: Hook, priority: number, name: string, fn: HookFn, repeats = false): void {
     const list = this.lists[hook]!;
     let i = list.length;
     while (i > 0 && list[i - 1]!.priority > priority) i--;
-    list.splice(i, 0, { name, priority, fn });
+    list.splice(i, 0, { name, priority, fn, repeats });
+    this.owner.flows?.changed();
   }
 
   unregister(hook: Hook, fn: HookFn): void {
     this.lists[hook] = this.lists[hook]!.filter((r) => r.fn !== fn);
+    this.owner.flows?.changed();
   }
 
   /** Runs a hook; false when the frame is gone (dropped here, or taken by a hook). `Data` is at the IP header. */
   run(hook: Hook, frame: Frame, input: Interface | null, output: Interface | null): boolean {
-    return this.runAbove(hook, -0x80000000, frame, input, output);
+    return this.runAbove(hook, ALL, frame, input, output);
   }
 
   /** The same, from the first hook whose priority is above `above` (br_netfilter re-enters behind itself). */
   runAbove(hook: Hook, above: number, frame: Frame, input: Interface | null, output: Interface | null): boolean {
     const list = this.lists[hook]!;
+    const { flows } = this.owner;
+    if (flows !== undefined && flows.notes.frame !== 0) this.note(flows.notes, hook, above, frame);
     for (let i = 0; i < list.length; i++) {
       const r = list[i]!;
       if (r.priority <= above) continue;
@@ -84,6 +96,15 @@ export class Hooks {
       return false;
     }
     return true;
+  }
+
+  private note(notes: FlowWatch, hook: Hook, above: number, frame: Frame): void {
+    if (notes.frame !== frame || above !== ALL) notes.forget();
+    else
+      notes.hook(
+        hook,
+        this.lists[hook]!.every((r) => r.repeats),
+      );
   }
 
   private trace(

@@ -64,8 +64,14 @@ export class Table {
     const { walks } = chain;
     if (walks === null || chain.rules.length === 0 || world.tracer !== null) return this.walk(chain, c, walk, false);
     const way = walks.find(c, world.core.u8, fib.generation);
-    if (way === null) return this.walk(chain, c, walk, walks.open);
+    const { flows } = this.host;
+    const notes = flows !== undefined && flows.notes.frame === c.frame ? flows.notes : null;
+    if (way === null) {
+      notes?.forget();
+      return this.walk(chain, c, walk, walks.open);
+    }
     const { rules, verdict } = way;
+    if (notes !== null) for (const rule of rules) notes.counted(rule);
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i]!;
       rule.packets++;
@@ -75,6 +81,8 @@ export class Table {
   }
 
   private policy(chain: Chain, c: Context): Verdict {
+    const { flows } = this.host;
+    if (flows !== undefined && flows.notes.frame === c.frame) flows.notes.counted(chain);
     chain.packets++;
     chain.bytes += c.len;
     return chain.policy;

@@ -1,0 +1,255 @@
+// assembly/flowtable.ts: the short way of packets whose flow took the long way before (as Linux's nf_flow_table, but exact).
+//
+// A slot holds what the long way decided for one kind of packet: device, addresses, ports, protocol, TOS, TCP flags, mark.
+// A packet that looks the same takes it while nothing changed that the decision rests on (`Generation`) and its connection
+// is as it was. Whatever is out of the ordinary (options, fragments, wrong sums, too large, no TTL left) is missed here
+// before anything was changed, and takes the long way.
+
+import { alloc, release } from "./arena.ts";
+import { get32, get8 } from "./bytes.ts";
+import { fold, sum20 } from "./checksum.ts";
+import { dirOf, find, hold } from "./conntrack.ts";
+import { trackKnown } from "./conntrackin.ts";
+import { Ct, CtStatus, CtTable, Manip } from "./conntracklayout.ts";
+import { Flow, FlowBit, FlowDev, FlowTable } from "./flowtablelayout.ts";
+import { Pkt, PktFlag, PktType } from "./layout.ts";
+import { rewrite } from "./nat.ts";
+import { ipKey } from "./ip.ts";
+import * as ethernet from "./wire/ethernet.ts";
+import * as ipv4 from "./wire/ipv4.ts";
+
+const SLOT: u32 = 128;
+const ETHERNET: u32 = 14;
+/** EtherType 0x0800 and the fragment bits, as a little-endian machine reads them. */
+const IPV4: u16 = 0x0008;
+const FRAGMENT: u16 = 0xff3f;
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+/** Least lengths with the IPv4 header. */
+const TCP_LEN: u32 = 40;
+const UDP_LEN: u32 = 28;
+
+/** The bits of a connection's status that a flow rests on: all but those that come with time and change nothing. */
+export const STATUS: u32 =
+  CtStatus.Expected |
+  CtStatus.SeenReply |
+  CtStatus.Confirmed |
+  CtStatus.SrcNat |
+  CtStatus.DstNat |
+  CtStatus.SeqAdjust |
+  CtStatus.SrcNatDone |
+  CtStatus.DstNatDone |
+  CtStatus.Dying;
+
+/** What `receive` answers when the packet takes the long way; `NOTE`: and is worth noting which (see `FlowTable.Missed`). */
+const MISS: i32 = 0;
+const NOTE: i32 = -1;
+
+/** Makes room for so many flows, a power of two; all that was kept is forgotten. False: no memory. */
+export function resize(table: usize, slots: u32): bool {
+  const p = slots == 0 ? 0 : alloc(slots * SLOT);
+  if (slots != 0 && p == 0) return false;
+  const old = load<u32>(table, FlowTable.Slots);
+  if (old != 0) release(old, (load<u32>(table, FlowTable.Mask) + 1) * SLOT);
+  store<u32>(table, <u32>p, FlowTable.Slots);
+  store<u32>(table, slots - 1, FlowTable.Mask);
+  store<u32>(table, 0, FlowTable.Missed);
+  return true;
+}
+
+/**
+ * A frame came in by the device, `Data` at its Ethernet header, with nothing on its descriptor but its mark. Above 0:
+ * `Flow.End` of the last flow that took it; it left by that device, or goes up its stack. Else it is untouched and takes
+ * the long way. `chain`: it may go on through the next namespaces, because no other frame waits for its turn.
+ */
+export function receive(dev: usize, h: usize, now: u32, time: f64, chain: bool): i32 {
+  if (
+    (load<u32>(h, Pkt.Ct) |
+      load<u32>(h, Pkt.CtInfo) |
+      load<u32>(h, Pkt.Flags) |
+      load<u32>(h, Pkt.Geometry) |
+      load<u32>(h, Pkt.Vlan)) !=
+    0
+  ) {
+    return MISS;
+  }
+  const slot = hop(dev, h, now, time, true);
+  if (slot <= 1) return slot == 0 ? MISS : NOTE;
+  let last: usize = slot;
+  while (chain && load<u32>(last, Flow.Next) != 0) {
+    const next = hop(load<u32>(last, Flow.Next), h, now, time, false);
+    if (next <= 1) break;
+    last = next;
+  }
+  const end = load<u32>(last, Flow.End);
+  if ((end & 1) == 0) {
+    // what a wire leaves of a packet (scrub)
+    store<u32>(h, 0, Pkt.Mac);
+    store<u32>(h, 0, Pkt.Net);
+    store<u32>(h, 0, Pkt.Trans);
+    store<u32>(h, PktType.Outgoing, Pkt.Type);
+    store<u32>(h, ethernet.TYPE_IPV4, Pkt.Protocol);
+  }
+  return end;
+}
+
+// @ts-ignore: decorator
+@inline
+function hashOf(dev: usize, src: u32, dst: u32, ports: u32, info: u32): u32 {
+  let x = (src ^ (<u32>dev)) * 0x9e3779b1 + dst;
+  x = (x ^ (x >> 15)) * 0x85ebca77 + ports;
+  x = (x ^ (x >> 13)) * 0xc2b2ae3d + info;
+  return x ^ (x >> 16);
+}
+
+/** One namespace: the slot that took the packet; 0: missed, 1: missed, and worth noting. */
+function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
+  const table: usize = load<u32>(dev, FlowDev.Table);
+  if (table == 0) return 0;
+  const eth: usize = load<u32>(h, Pkt.Data);
+  const len = load<u32>(h, Pkt.Len);
+  if (len < ETHERNET + UDP_LEN || load<u16>(eth, 12) != IPV4) return 0;
+  const ip = eth + ETHERNET;
+  if (get8(ip, 0) != 0x45 || (load<u16>(ip, 6) & FRAGMENT) != 0 || fold(sum20(ip)) != 0xffff) return 0;
+  const total = ipv4.length(ip);
+  if (total < UDP_LEN || total + ETHERNET > len) return 0;
+  const proto = ipv4.proto(ip);
+  const p = ip + ipv4.HEADER_LEN;
+  let info = proto | (ipv4.tos(ip) << 8);
+  if (proto == TCP) {
+    if (total < TCP_LEN) return 0;
+    info |= get8(p, 13) << 16;
+  } else if (proto != UDP) return 0;
+  const src = ipv4.src(ip);
+  const dst = ipv4.dst(ip);
+  const ports = get32(p, 0);
+  const mark = load<u32>(h, Pkt.Mark);
+  const slots: usize = load<u32>(table, FlowTable.Slots);
+  if (slots == 0) {
+    store<u32>(table, 0, FlowTable.Missed);
+    return 1;
+  }
+  const hash = hashOf(dev, src, dst, ports, info);
+  const slot = slots + (hash & load<u32>(table, FlowTable.Mask)) * SLOT;
+  if (
+    load<u32>(slot, Flow.Dev) != dev ||
+    load<u32>(slot, Flow.Src) != src ||
+    load<u32>(slot, Flow.Dst) != dst ||
+    load<u32>(slot, Flow.Ports) != ports ||
+    load<u32>(slot, Flow.Info) != info ||
+    load<u32>(slot, Flow.Mark) != mark ||
+    load<u32>(slot, Flow.Generation) != load<u32>(table, FlowTable.Generation)
+  ) {
+    return first ? miss(table, slot, hash | 1) : 0;
+  }
+  const own: usize = load<u32>(slot, Flow.Own);
+  if (load<u32>(eth) != load<u32>(own) || load<u16>(eth, 4) != load<u16>(own, 4)) return 0;
+  if (total > load<u32>(slot, Flow.Mtu)) return 0;
+  const bits: u32 = load<u16>(slot, Flow.Bits);
+  const local = (bits & FlowBit.Local) != 0;
+  if (!local && ipv4.ttl(ip) <= 1) return 0;
+  if (
+    (bits & FlowBit.Station) != 0 &&
+    (load<u32>(eth, 6) != load<u32>(slot, Flow.Station) || load<u16>(eth, 10) != load<u16>(slot, Flow.Station + 4))
+  ) {
+    return 0;
+  }
+  if (load<u32>(slot, Flow.CtTable) != 0) {
+    const e = known(slot, h, ip, p, total, src, dst, ports, proto, now);
+    if (e <= 1) return first && e == 1 ? miss(table, slot, hash | 1) : 0;
+    const other = 1 - dirOf(load<u32>(slot, Flow.CtInfo));
+    if ((bits & FlowBit.Destination) != 0) rewrite(ip, total, e, other, Manip.Dst, false);
+    if ((bits & FlowBit.Source) != 0) {
+      // routing read the header before
+      if (local) key(h, ip, total);
+      rewrite(ip, total, e, other, Manip.Src, false);
+    } else if (local) key(h, ip, total);
+    if (local) {
+      hold(e);
+      store<u32>(h, <u32>e, Pkt.Ct);
+      store<u32>(h, load<u32>(slot, Flow.CtInfo), Pkt.CtInfo);
+    }
+  } else if (local) key(h, ip, total);
+  if (local) {
+    store<u32>(h, <u32>eth, Pkt.Mac);
+    store<u32>(h, <u32>p, Pkt.Trans);
+    store<u32>(h, PktType.Host, Pkt.Type);
+    store<u32>(h, ethernet.TYPE_IPV4, Pkt.Protocol);
+    store<u32>(h, PktFlag.RtLocal, Pkt.Flags);
+    store<u32>(h, load<u32>(dev, FlowDev.Ifindex), Pkt.In);
+    memory.fill(h + Pkt.OptSrr, 0, 20);
+  } else {
+    ipv4.rewriteTtl(ip, ipv4.ttl(ip) - 1);
+    store<u64>(eth, load<u64>(slot, Flow.Ether));
+    store<u32>(eth, load<u32>(slot, Flow.Ether + 8), 8);
+    store<u32>(h, total + ETHERNET, Pkt.Len);
+    if ((bits & FlowBit.ClearMark) != 0) store<u32>(h, 0, Pkt.Mark);
+  }
+  store<u64>(slot, load<u64>(slot, Flow.Packets) + 1, Flow.Packets);
+  store<u64>(slot, load<u64>(slot, Flow.Bytes) + total, Flow.Bytes);
+  store<u64>(slot, load<u64>(slot, Flow.RxBytes) + len, Flow.RxBytes);
+  store<f64>(slot, time, Flow.Last);
+  store<u32>(table, 1, FlowTable.Dirty);
+  return slot;
+}
+
+/** The packet at its IPv4 header, as routing reads it. */
+function key(h: usize, ip: usize, total: u32): void {
+  store<u32>(h, <u32>ip, Pkt.Data);
+  store<u32>(h, <u32>ip, Pkt.Net);
+  store<u32>(h, total, Pkt.Len);
+  ipKey(h);
+}
+
+/** A flow is noted when its second packet comes by: one that is the only one of its flow costs nothing. */
+function miss(table: usize, slot: usize, tag: u32): usize {
+  if (load<u32>(slot, Flow.Tag) != tag) {
+    store<u32>(slot, tag, Flow.Tag);
+    return 0;
+  }
+  store<u32>(table, <u32>slot, FlowTable.Missed);
+  store<u32>(table, tag, FlowTable.MissedTag);
+  return 1;
+}
+
+/**
+ * nf_conntrack_in for a packet of a connection that is as the flow found it: the entry; 1: the connection is another one
+ * by now, and the flow must be noted anew; 0: the packet takes the long way.
+ */
+function known(
+  slot: usize,
+  h: usize,
+  ip: usize,
+  p: usize,
+  total: u32,
+  src: u32,
+  dst: u32,
+  ports: u32,
+  proto: u32,
+  now: u32,
+): usize {
+  const t: usize = load<u32>(slot, Flow.CtTable);
+  // somebody listens to events: the long way tells them
+  if (load<u32>(t, CtTable.Events) != 0) return 0;
+  const link = find(t, src, dst, ports, proto, now);
+  if (link == 0) return 1;
+  const e: usize = link & ~1;
+  const info = load<u32>(slot, Flow.CtInfo);
+  const dir = dirOf(info);
+  if (
+    (link & 1) != dir ||
+    (load<u32>(e, Ct.Status) & STATUS) != load<u32>(slot, Flow.CtStatus) ||
+    load<u16>(e, Ct.MasqIndex) != load<u16>(slot, Flow.CtMasq)
+  ) {
+    return 1;
+  }
+  const other = e + (1 - dir) * 12;
+  if (
+    load<u32>(other, Ct.Src) != load<u32>(slot, Flow.CtSrc) ||
+    load<u32>(other, Ct.Dst) != load<u32>(slot, Flow.CtDst) ||
+    load<u32>(other, Ct.Ports) != load<u32>(slot, Flow.CtPorts)
+  ) {
+    return 1;
+  }
+  return trackKnown(t, h, e, info, ip, p, total, proto, now) ? e : 0;
+}

@@ -1,0 +1,83 @@
+// assembly/flowtablelayout.ts: the flow table's records as both sides read them. Literal values only.
+
+/** What the core knows of a device, 32 bytes; its Ethernet address stands first, so that this is also where that is. */
+export enum FlowDev {
+  Mac = 0,
+  /** The flow table of its namespace; 0: what comes in here takes the long way. */
+  Table = 8,
+  Ifindex = 12,
+}
+
+/** A namespace's table, 32 bytes. */
+export enum FlowTable {
+  /** Slots of 128 bytes, a power of two of them; 0 until the first flow is kept. */
+  Slots = 0,
+  Mask = 4,
+  /** Moves with every change that a flow may depend on: slots of another generation are stale. */
+  Generation = 8,
+  /** The slot for the packet that was missed last. */
+  Missed = 12,
+  MissedTag = 16,
+  /** Not 0: packets were counted in slots since it was cleared. */
+  Dirty = 20,
+}
+
+/**
+ * A flow: what its packets must look like, what becomes of them, and what was counted. 128 bytes:
+ *
+ *     0                    28                         56               82            104                120
+ *     | key, generation    | connection as it was     | new addresses  | way on      | counters         | tag
+ */
+export enum Flow {
+  /** The device that it comes in by (`FlowDev`); 0: the slot is empty. */
+  Dev = 0,
+  Src = 4,
+  Dst = 8,
+  Ports = 12,
+  /** TCP flags << 16 | TOS << 8 | protocol. */
+  Info = 16,
+  Mark = 20,
+  Generation = 24,
+  /** The connection's table, 0 when nobody tracks; then how the packet stands to it, its status, its other tuple. */
+  CtTable = 28,
+  CtInfo = 32,
+  CtStatus = 36,
+  CtSrc = 40,
+  CtDst = 44,
+  CtPorts = 48,
+  /** u16: `Ct.MasqIndex`. */
+  CtMasq = 52,
+  /** u16: bits of `FlowBit`. */
+  Bits = 54,
+  /** Twelve bytes: the Ethernet addresses to leave with. */
+  Ether = 56,
+  /** The source address that a bridge learned, six bytes. */
+  Station = 68,
+  /** Where the Ethernet address stands that the packet must have been sent to. */
+  Own = 76,
+  /** The largest packet that goes this way without being cut. */
+  Mtu = 80,
+  /** The device at the other end (`FlowDev`), 0 when that is none of ours. */
+  Next = 84,
+  /** What TypeScript does with the packet then: number of a device << 1, bit 0: up its own stack. */
+  End = 88,
+  /** Packets (u64), bytes of their IP packets, bytes of the frames that came in, when the last one came (f64, ns). */
+  Packets = 92,
+  Bytes = 100,
+  RxBytes = 108,
+  /** Tag of the packet that missed here last. */
+  Tag = 116,
+  Last = 120,
+}
+
+export enum FlowBit {
+  /** NAT's destination hook and its source hook rewrite. */
+  Destination = 1,
+  Source = 2,
+  /** Delivered here: TTL and Ethernet header stay. */
+  Local = 4,
+  /** `Station` must be its source. */
+  Station = 8,
+  /** The next host does not see the mark. */
+  ClearMark = 16,
+}
