@@ -148,6 +148,8 @@ export class Bridge {
 
   /** The bridge device went up or down: the states of all ports follow. */
   linkChanged(): void {
+    // what all ports learned goes at once
+    if (!this.dev.up) this.fdb.removeWhere((e) => !e.static && e.port !== null && e.port.linked);
     for (const port of this.ports) this.updateState(port);
   }
 
@@ -160,7 +162,7 @@ export class Bridge {
   /** The port's device, or the bridge device, went up or down; a port that is down loses what it learned. */
   updateState(port: BridgePort): void {
     const usable = port.dev.up && this.dev.up;
-    if (!usable && port.linked) this.fdb.removeWhere((e) => e.port === port && !e.static);
+    if (!usable && port.linked && this.fdb.learned > 0) this.fdb.removeWhere((e) => e.port === port && !e.static);
     if (usable === port.linked) return;
     port.linked = usable;
     port.state = usable ? PortState.Forwarding : PortState.Disabled;

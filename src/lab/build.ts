@@ -36,9 +36,11 @@ export interface BuildOptions {
 export function buildLab(core: Core, text: LabText, options: BuildOptions = {}): Lab {
   const world = newWorld(core, options);
   const nodes = new Map<string, Namespace>();
+  const legacy = legacyNodes(text);
   for (const [name, file] of Object.entries(text.file.nodes)) {
     const ns = new Namespace(name, world);
     nodes.set(name, ns);
+    if (legacy === "all" || legacy.has(name)) ns.iptables.backend = "legacy";
     if (file !== null) configure(text, ns, file);
   }
   const made: Link[] = [];
@@ -50,6 +52,19 @@ export function buildLab(core: Core, text: LabText, options: BuildOptions = {}):
   }
   scheduleTimeline(text, world, nodes, options.only ?? null);
   return { world, nodes, links: made };
+}
+
+/**
+ * The two backends differ on cut headers; a lab whose rules iptables-legacy wrote says so in its head comment, or by
+ * using it later on.
+ */
+function legacyNodes(text: LabText): "all" | Set<string> {
+  if (/\biptables-legacy\b/.test(text.headComment)) return "all";
+  const found = new Set<string>();
+  for (const e of text.file.timeline ?? []) {
+    if (e.run?.some((line) => /^\s*iptables-legacy\b/.test(line))) found.add(e.node);
+  }
+  return found;
 }
 
 function configure(text: LabText, ns: Namespace, file: NodeFile): void {
@@ -81,12 +96,6 @@ function configure(text: LabText, ns: Namespace, file: NodeFile): void {
   file.neighbours?.forEach((n, i) => text.within(at("neighbours", i), () => ns.neighbours.load(n)));
   file.fdb?.forEach((e, i) => text.within(at("fdb", i), () => loadFdb(ns, e)));
   file.nat_choices?.forEach((c, i) => text.within(at("nat_choices", i), () => ns.conntrack.nat.addChoice(c)));
-  // the two backends differ on cut headers; a lab whose rules iptables-legacy wrote says so in its head comment, or
-  // by using it later on
-  const later = text.file.timeline?.some(
-    (e) => e.node === ns.name && e.run?.some((line) => /^\s*iptables-legacy\b/.test(line)),
-  );
-  if (later === true || /\biptables-legacy\b/.test(text.headComment)) ns.iptables.backend = "legacy";
   if (file.iptables !== undefined) text.within(at("iptables"), () => ns.iptables.load(file.iptables!));
   if (file.nftables !== undefined) text.within(at("nftables"), () => ns.nft.load(file.nftables!));
   file.listen?.forEach((l, i) =>
