@@ -59,6 +59,7 @@ export class FlowTable implements FlowPath {
   /** Flows that put out another since the size was last looked at. */
   private crowded = 0;
   private isOn = true;
+  private told = 0;
 
   constructor(private readonly ns: Namespace) {
     const { world } = ns;
@@ -81,6 +82,12 @@ export class FlowTable implements FlowPath {
     this.isOn = on;
     this.changed();
     for (const dev of this.ns.interfaces) dev.reopen();
+  }
+
+  /** Packets that took the short way. */
+  get taken(): number {
+    this.settle();
+    return this.told;
   }
 
   /** Something changed that a flow may depend on. */
@@ -173,6 +180,7 @@ export class FlowTable implements FlowPath {
     const received = Number(view.getBigUint64(slot + Flow.RxBytes, true));
     const last = view.getFloat64(slot + Flow.Last, true);
     u8.fill(0, slot + Flow.Packets, slot + Flow.Tag);
+    this.told += packets;
     for (const c of r.counters) {
       c.packets += packets;
       c.bytes += bytes;
