@@ -70,7 +70,8 @@ describe("architecture", () => {
       const folder = relative(join(root, "src"), file).split("/")[0]!;
       if (nodeOnly.has(folder)) continue;
       for (const to of importsOf(file)) if (to.startsWith("node:")) wrong.push(`${relative(root, file)} -> ${to}`);
-      if (/\b(Date\.now|Math\.random|setTimeout\(|performance\.now)/.test(readFileSync(file, "utf8"))) {
+      // a socket has a method of that name: a call's argument has no type behind it
+      if (/\b(Date\.now|Math\.random|(?<!\.)setTimeout\((?!\w+: )|performance\.now)/.test(readFileSync(file, "utf8"))) {
         wrong.push(`${relative(root, file)} reads the clock or chance`);
       }
     }

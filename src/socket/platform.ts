@@ -1,0 +1,29 @@
+// src/socket/platform.ts: what sockets need from where they run: streams, emitters, buffers, and who is running.
+//
+// Nothing here imports a module of Node's: in Node the real `node:stream` is handed in (src/node/platform.ts), because
+// `tls`, `http` and `instanceof` ask for the real Duplex; in a browser the npm packages of the same code
+// (src/socket/browser.ts).
+
+// types alone, gone once compiled
+import type { Duplex } from "stream";
+import type { EventEmitter } from "events";
+
+/** Calls back as whoever was running when it was made (AsyncResource.runInAsyncScope). */
+export type Scope = <A extends unknown[], R>(run: (...args: A) => R, ...args: A) => R;
+
+export interface Platform {
+  readonly Duplex: typeof Duplex;
+  readonly EventEmitter: typeof EventEmitter;
+  readonly Buffer: BufferConstructor;
+  /** process.nextTick: before anything else happens, behind what is running. */
+  nextTick<A extends unknown[]>(run: (...args: A) => void, ...args: A): void;
+  /** Remembers who is running now. */
+  scope(name: string): Scope;
+  /** events.errorMonitor */
+  readonly errorMonitor: symbol;
+  /** Bytes that a stream buffers unless told otherwise (stream.getDefaultHighWaterMark(false)). */
+  readonly highWaterMark: number;
+}
+
+/** A scope for where nobody asks who is running. */
+export const noScope: Scope = (run, ...args) => run(...args);

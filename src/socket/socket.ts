@@ -1,0 +1,526 @@
+// src/socket/socket.ts: net.Socket: a Duplex over a connection, with Node's events in Node's order.
+
+import type { DuplexOptions } from "stream";
+import { parseIpv4 } from "../core/address.ts";
+import { MS } from "../link/clock.ts";
+import type { Timer } from "../link/clock.ts";
+import { type AddressInfo, isIP, normalizeArgs } from "./addresses.ts";
+import { type ConnectOptions, lookupAndConnect } from "./connect.ts";
+import {
+  abortError,
+  type Code,
+  argValue,
+  checkDuration,
+  checkFunction,
+  checkNumber,
+  checkSignal,
+  errnoError,
+  nodeError,
+} from "./errors.ts";
+import { type HandleHost, TcpHandle } from "./handle.ts";
+import type { Lookup } from "./dns.ts";
+import type { Platform, Scope } from "./platform.ts";
+
+/** What sockets need of their host. */
+export interface SocketHost extends HandleHost {
+  readonly name: string;
+  readonly lookup: Lookup;
+  readonly clock: {
+    readonly now: number;
+    timer(run: () => void): Timer;
+    arm(t: Timer, at: number): void;
+    cancel(t: Timer): void;
+  };
+  /** The class of its sockets. */
+  readonly Socket: new (options?: SocketOptions) => Socket;
+  /** Whether an address is the host's own. */
+  isLocal(address: number): boolean;
+}
+
+export interface SocketOptions extends DuplexOptions {
+  allowHalfOpen?: boolean;
+  noDelay?: boolean;
+  keepAlive?: boolean;
+  keepAliveInitialDelay?: number;
+  onread?: OnRead | null;
+  /** A connection that there is already (what a server accepted). */
+  tcp?: TcpHandle;
+  pauseOnCreate?: boolean;
+  readable?: boolean;
+  writable?: boolean;
+}
+
+export interface OnRead {
+  buffer: Uint8Array | (() => Uint8Array);
+  callback(bytes: number, buffer: Uint8Array): boolean | void;
+}
+
+/** Who counts a socket: a server. */
+export interface Keeper {
+  _connections: number;
+  _emitCloseIfDrained?(): void;
+}
+
+type Chunk = { chunk: Uint8Array | string; encoding: BufferEncoding };
+type Done = (error?: Error | null) => void;
+
+/** The class of a platform's sockets; the host is given to each. Its `_handle` is left out: `tls` and `http` take only their own. */
+export function socketClass(platform: Platform) {
+  const { Duplex, Buffer, nextTick } = platform;
+  const bytesOf = (data: Uint8Array | string, encoding: BufferEncoding): Uint8Array =>
+    typeof data === "string" ? Buffer.from(data, encoding) : data;
+
+  class Socket extends Duplex {
+    readonly host: SocketHost;
+    /** What libuv's handle is to Node's socket: null before connect and once destroyed. */
+    tcp: TcpHandle | null = null;
+    connecting = false;
+    server: object | null = null;
+    timeout?: number;
+    resetAndClosing = false;
+    autoSelectFamilyAttemptedAddresses?: string[];
+    _hadError = false;
+    _parent: null = null;
+    _host: string | null = null;
+    _server: Keeper | null = null;
+    _aborted = false;
+    _peername: AddressInfo | null = null;
+    _sockname: AddressInfo | null = null;
+    _noDelay: boolean;
+    _keepAlive: boolean;
+    _keepAliveDelay: number;
+    _timer: Timer | null = null;
+    _timerEnd = 0;
+    _timerScope: Scope | null = null;
+    _onread: OnRead | null = null;
+    _pending: readonly Chunk[] | null = null;
+    _lastWriteQueueSize = 0;
+    _bytesRead = 0;
+    _bytesDispatched = 0;
+
+    constructor(options: SocketOptions | undefined, host: SocketHost) {
+      checkOptions(options);
+      // net.Socket: closed only by its handle; strings go down as they are
+      const { signal, ...rest } = options ?? {};
+      const allowHalfOpen = Boolean(rest.allowHalfOpen);
+      super({ ...rest, allowHalfOpen, emitClose: false, autoDestroy: true, decodeStrings: false });
+      this.host = host;
+      this._noDelay = Boolean(options?.noDelay);
+      this._keepAlive = Boolean(options?.keepAlive);
+      this._keepAliveDelay = ~~((options?.keepAliveInitialDelay ?? 0) / 1000);
+      const onread = options?.onread;
+      if (onread && typeof onread === "object" && typeof onread.callback === "function") this._onread = { ...onread };
+      this.on("end", this._onEnd);
+      if (signal !== undefined) this._destroyOn(signal);
+      if (options?.tcp) {
+        this._attach(options.tcp);
+        if (options.pauseOnCreate) (this as { readableFlowing: boolean | null }).readableFlowing = false;
+        else if (options.readable !== false) this.read(0);
+      }
+    }
+
+    /** The signal destroys the socket; one that was given already does so at once. */
+    _destroyOn(signal: AbortSignal): void {
+      checkSignal(signal, "signal");
+      const onAbort = (): void => {
+        this._aborted = true;
+        this.destroy(abortError(signal.reason));
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.once("close", () => signal.removeEventListener("abort", onAbort));
+    }
+
+    _attach(handle: TcpHandle): void {
+      this.tcp = handle;
+      handle.onread = (bytes, error) => this._onBytes(bytes, error);
+    }
+
+    // -- connecting
+
+    connect(...args: unknown[]): this {
+      const [given, cb] = normalizeArgs(args);
+      const options = given as ConnectOptions;
+      if (cb !== null) this.once("connect", cb as () => void);
+      if (options.port === undefined && (options.path === undefined || options.path === null)) {
+        const message = 'The "options" or "port" or "path" argument must be specified';
+        throw nodeError("ERR_MISSING_ARGS", message, TypeError);
+      }
+      if (Object.hasOwn(this, "write")) delete (this as { write?: unknown }).write;
+      if (this.destroyed) {
+        this.tcp = null;
+        this._peername = this._sockname = null;
+      }
+      if (this.tcp === null) {
+        (this as unknown as { _undestroy(): void })._undestroy();
+        this._sockname = null;
+        this._attach(new TcpHandle(this.host));
+      }
+      this._unrefTimer();
+      this.connecting = true;
+      lookupAndConnect(this, options);
+      return this;
+    }
+
+    /** The handle is connected, or could not be. */
+    _connected(error: Code | null, failure: (code: Code) => Error): void {
+      // may come behind a call to destroy
+      if (this.destroyed || this.tcp === null) return;
+      this.connecting = false;
+      this._sockname = null;
+      if (error !== null) {
+        this.destroy(failure(error));
+        return;
+      }
+      this._unrefTimer();
+      if (this._noDelay) this.tcp.setNoDelay(true);
+      if (this._keepAlive) this.tcp.setKeepAlive(true, this._keepAliveDelay);
+      this.emit("connect");
+      this.emit("ready");
+      // the first read, or an end of file at once
+      if (!this.isPaused()) this.read(0);
+    }
+
+    // -- reading
+
+    override _read(n: number): void {
+      if (this.connecting || this.tcp === null) this.once("connect", () => this._read(n));
+      else if (!this.tcp.reading) this.tcp.readStart();
+    }
+
+    _onBytes(bytes: Buffer | null, error: Code | null): void {
+      this._unrefTimer();
+      if (error !== null) {
+        this.destroy(errnoError(error, "read"));
+      } else if (bytes !== null) {
+        if (this.destroyed) return;
+        const more = this._onread === null ? this.push(bytes) : this._fill(bytes);
+        if (!more) this.tcp?.readStop();
+      } else if (!(this as unknown as { _readableState: { endEmitted: boolean } })._readableState.endEmitted) {
+        this.push(null);
+        this.read(0);
+      }
+    }
+
+    /** `onread`: bytes into the program's own buffer. */
+    _fill(bytes: Buffer): boolean {
+      const { buffer, callback } = this._onread!;
+      for (let at = 0; at < bytes.length;) {
+        const into = typeof buffer === "function" ? buffer() : buffer;
+        const n = Math.min(into.length, bytes.length - at);
+        into.set(bytes.subarray(at, at + n));
+        at += n;
+        if (callback(n, into) === false) return false;
+        if (n === 0) break;
+      }
+      return true;
+    }
+
+    override pause(): this {
+      if (this._onread !== null && !this.connecting && this.tcp?.reading) this.tcp.readStop();
+      return super.pause();
+    }
+
+    override resume(): this {
+      this._startOnread();
+      return super.resume();
+    }
+
+    override read(n?: number): unknown {
+      this._startOnread();
+      return super.read(n);
+    }
+
+    _startOnread(): void {
+      if (this._onread !== null && !this.connecting && this.tcp !== null && !this.tcp.reading) this.tcp.readStart();
+    }
+
+    /** The other side has ended, and so have we: writing is an EPIPE from here on. */
+    _onEnd(): void {
+      if (!this.allowHalfOpen) (this as { write: unknown }).write = writeAfterFin;
+    }
+
+    // -- writing
+
+    override _write(chunk: Uint8Array | string, encoding: BufferEncoding, done: Done): void {
+      this._writeAll([{ chunk, encoding }], done);
+    }
+
+    override _writev(chunks: Chunk[], done: Done): void {
+      this._writeAll(chunks, done);
+    }
+
+    _writeAll(chunks: readonly Chunk[], done: Done): void {
+      if (this.connecting) {
+        this._pending = chunks;
+        const onClose = (): void => done(nodeError("ERR_SOCKET_CLOSED_BEFORE_CONNECTION"));
+        this.once("connect", () => {
+          this.off("close", onClose);
+          this._writeAll(chunks, done);
+        });
+        this.once("close", onClose);
+        return;
+      }
+      this._pending = null;
+      if (this.tcp === null) return done(nodeError("ERR_SOCKET_CLOSED"));
+      this._unrefTimer();
+      const before = this.tcp.bytesWritten;
+      const error = this.tcp.write(
+        chunks.map((c) => bytesOf(c.chunk, c.encoding)),
+        (code) => this._written(code, done),
+      );
+      if (error !== null) return done(errnoError(error, "write"));
+      if (this.tcp.lastWriteAsync) this._lastWriteQueueSize = this.tcp.bytesWritten - before;
+      else done();
+    }
+
+    _written(error: Code | null, done: Done): void {
+      if (this.destroyed) return done(null);
+      if (error !== null) return done(errnoError(error, "write"));
+      this._unrefTimer();
+      this._lastWriteQueueSize = 0;
+      done(null);
+    }
+
+    /** All is written: a FIN, once there is a connection. */
+    override _final(done: Done): void {
+      if (this.pending) {
+        this.once("connect", () => this._final(done));
+        return;
+      }
+      const error = this.tcp!.shutdown(done);
+      if (error === "ENOTCONN") done();
+      else if (error !== null) done(errnoError(error, "shutdown"));
+    }
+
+    // -- the end
+
+    destroySoon(): void {
+      if (this.writable) this.end();
+      if (this.writableFinished) this.destroy();
+      else this.once("finish", this.destroy);
+    }
+
+    resetAndDestroy(): this {
+      if (this.tcp === null) this.destroy(nodeError("ERR_SOCKET_CLOSED"));
+      else if (this.connecting) this.once("connect", () => this._reset());
+      else this._reset();
+      return this;
+    }
+
+    _reset(): this {
+      this.resetAndClosing = true;
+      return this.destroy();
+    }
+
+    override _destroy(exception: Error | null, done: Done): void {
+      this.connecting = false;
+      this._clearTimer();
+      const handle = this.tcp;
+      if (handle !== null) {
+        const hadError = exception !== null && exception !== undefined;
+        this._bytesRead = handle.bytesRead;
+        this._bytesDispatched = handle.bytesWritten;
+        const closed = (): void => void this.emit("close", hadError);
+        if (this.resetAndClosing) {
+          this.resetAndClosing = false;
+          const error = handle.reset(closed);
+          if (error !== null) this.emit("error", errnoError(error, "reset"));
+        } else handle.close(closed);
+        this.tcp = null;
+        this._sockname = null;
+        done(exception);
+      } else {
+        done(exception);
+        nextTick(() => this.emit("close"));
+      }
+      if (this._server !== null) {
+        this._server._connections--;
+        this._server._emitCloseIfDrained?.();
+      }
+    }
+
+    // -- timers
+
+    setTimeout(ms: number, callback?: () => void): this {
+      if (this.destroyed) return this;
+      this.timeout = ms;
+      const wait = checkDuration(ms, "msecs");
+      this._clearTimer();
+      if (callback !== undefined) checkFunction(callback, "callback");
+      if (wait === 0) {
+        if (callback !== undefined) this.removeListener("timeout", callback);
+        return this;
+      }
+      this._timerScope = platform.scope("Timeout");
+      // timers of Node's last a millisecond at least, whole ones
+      this._timeoutNs = Math.max(1, Math.trunc(wait)) * MS;
+      this._timer = this.host.clock.timer(() => this._timerFired());
+      this._unrefTimer();
+      this.host.clock.arm(this._timer, this._timerEnd);
+      if (callback !== undefined) this.once("timeout", callback);
+      return this;
+    }
+    _timeoutNs = 0;
+
+    /** Something happened: the time begins anew. The timer itself is moved when it fires. */
+    _unrefTimer(): void {
+      if (this._timer === null) return;
+      this._timerEnd = this.host.clock.now + this._timeoutNs;
+      if (this._timer.at < 0) this.host.clock.arm(this._timer, this._timerEnd);
+    }
+
+    _clearTimer(): void {
+      if (this._timer !== null) this.host.clock.cancel(this._timer);
+      this._timer = null;
+    }
+
+    _timerFired(): void {
+      const { clock, loop } = this.host;
+      if (this._timer === null) return;
+      if (clock.now < this._timerEnd) clock.arm(this._timer, this._timerEnd);
+      else loop.post({ turn: () => this._timerScope!(() => this._onTimeout()) });
+    }
+
+    _onTimeout(): void {
+      if (this._timer === null) return;
+      const handle = this.tcp;
+      if (this._lastWriteQueueSize > 0 && handle !== null && this._lastWriteQueueSize !== handle.writeQueueSize) {
+        // a write moves on: no silence
+        this._lastWriteQueueSize = handle.writeQueueSize;
+        this._unrefTimer();
+        return;
+      }
+      this.emit("timeout");
+    }
+
+    // -- options
+
+    setNoDelay(enable?: boolean): this {
+      const on = Boolean(enable === undefined ? true : enable);
+      if (this.tcp !== null && !this.connecting && on !== this._noDelay) this.tcp.setNoDelay(on);
+      this._noDelay = on;
+      return this;
+    }
+
+    setKeepAlive(enable?: boolean, initialDelay?: number): this {
+      const on = Boolean(enable);
+      const seconds = ~~((initialDelay ?? 0) / 1000);
+      const changed = on !== this._keepAlive || (on && seconds !== this._keepAliveDelay);
+      if (this.tcp !== null && !this.connecting && changed) this.tcp.setKeepAlive(on, seconds);
+      this._keepAlive = on;
+      this._keepAliveDelay = seconds;
+      return this;
+    }
+
+    /** There is no process that a socket would keep alive. */
+    ref(): this {
+      return this;
+    }
+
+    unref(): this {
+      return this;
+    }
+
+    // -- what it is
+
+    address(): AddressInfo | Record<string, never> {
+      return this._getsockname();
+    }
+
+    _getsockname(): AddressInfo | Record<string, never> {
+      if (this.tcp === null) return {};
+      return (this._sockname ??= this.tcp.getsockname());
+    }
+
+    _getpeername(): Partial<AddressInfo> {
+      if (this.tcp === null || this.connecting) return this._peername ?? {};
+      return (this._peername ??= this.tcp.getpeername()) ?? {};
+    }
+
+    get remoteAddress(): string | undefined {
+      return this._getpeername().address;
+    }
+
+    get remoteFamily(): string | undefined {
+      return this._getpeername().family;
+    }
+
+    get remotePort(): number | undefined {
+      return this._getpeername().port;
+    }
+
+    get localAddress(): string | undefined {
+      return this._getsockname().address;
+    }
+
+    get localFamily(): string | undefined {
+      return this._getsockname().family;
+    }
+
+    get localPort(): number | undefined {
+      return this._getsockname().port;
+    }
+
+    get pending(): boolean {
+      return this.tcp === null || this.connecting;
+    }
+
+    get readyState(): string {
+      if (this.connecting) return "opening";
+      if (this.readable) return this.writable ? "open" : "readOnly";
+      return this.writable ? "writeOnly" : "closed";
+    }
+
+    get bufferSize(): number | undefined {
+      return this.tcp === null ? undefined : this.writableLength;
+    }
+
+    get bytesRead(): number {
+      return this.tcp === null ? this._bytesRead : this.tcp.bytesRead;
+    }
+
+    get bytesWritten(): number | undefined {
+      const buffered = (this as unknown as { writableBuffer?: readonly Chunk[] }).writableBuffer;
+      if (!buffered) return undefined;
+      let bytes = this.tcp === null ? this._bytesDispatched : this.tcp.bytesWritten;
+      for (const list of [buffered, this._pending ?? []]) {
+        for (const c of list) bytes += bytesOf(c.chunk, c.encoding).length;
+      }
+      return bytes;
+    }
+  }
+
+  /** `write` of a socket whose peer has ended: clearer words than "write after end". */
+  function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, cb?: unknown): boolean {
+    if (!this.writableEnded) {
+      return (Duplex.prototype.write as (...a: unknown[]) => boolean).call(this, chunk, encoding, cb);
+    }
+    const done = typeof encoding === "function" ? encoding : cb;
+    const e = Object.assign(new Error("This socket has been ended by the other party"), { code: "EPIPE" });
+    if (typeof done === "function") nextTick(done as (e: Error) => void, e);
+    this.destroy(e);
+    return false;
+  }
+
+  return Socket;
+}
+
+export type SocketClass = ReturnType<typeof socketClass>;
+export type Socket = InstanceType<SocketClass>;
+
+function checkOptions(options: SocketOptions | undefined): void {
+  const o = options as Record<string, unknown> | undefined;
+  for (const mode of ["objectMode", "readableObjectMode", "writableObjectMode"]) {
+    if (o?.[mode]) throw argValue(`options.${mode}`, String(o[mode]), "is not supported");
+  }
+  if (options?.keepAliveInitialDelay !== undefined) {
+    checkNumber(options.keepAliveInitialDelay, "options.keepAliveInitialDelay");
+    if (options.keepAliveInitialDelay < 0) options.keepAliveInitialDelay = 0;
+  }
+}
+
+/** An IPv4 address as a number; null for one of IPv6, which an emulated host does not have. */
+export function ipv4(address: string): number | null {
+  return isIP(address) === 4 ? parseIpv4(address) : null;
+}
