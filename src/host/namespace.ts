@@ -68,7 +68,7 @@ export class Namespace implements Owner {
   private madeIcmp: Icmp | null = null;
   private madeOriginate: Originate | null = null;
   private madeBridges: Map<string, Bridge> | null = null;
-  private madeDrops: Float64Array | null = null;
+  private dropped: Map<Drop, number> | null = null;
   /** The routes of packets that wait for a neighbour's address. */
   private waiting: Map<Frame, Route> | null = null;
 
@@ -122,7 +122,9 @@ export class Namespace implements Owner {
 
   /** Packets dropped, by `Drop`. */
   get drops(): Float64Array {
-    return (this.madeDrops ??= new Float64Array(128));
+    const all = new Float64Array(128);
+    this.dropped?.forEach((n, why) => (all[why] = n));
+    return all;
   }
 
   // -- devices
@@ -321,7 +323,7 @@ export class Namespace implements Owner {
 
   /** The one exit for drops: counts, traces, frees. */
   drop(frame: Frame, why: Drop, dev: Interface | null): void {
-    this.drops[why]!++;
+    this.count(why);
     const { notes } = this.flows;
     if (notes.frame === frame) notes.forget();
     const { tracer } = this.world;
@@ -341,7 +343,8 @@ export class Namespace implements Owner {
 
   /** Something was lost that never was a packet (no buffer for an answer). */
   count(why: Drop): void {
-    this.drops[why]!++;
+    const dropped = (this.dropped ??= new Map());
+    dropped.set(why, (dropped.get(why) ?? 0) + 1);
   }
 
   /** A packet reached its end here. */
