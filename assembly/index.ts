@@ -1,6 +1,6 @@
 // assembly/index.ts: the exports; nothing else. One block a file, names prefixed by their protocol.
 
-export { alloc, release, arenaUsed } from "./arena";
+export { alloc, allocDirty, release, arenaUsed } from "./arena";
 export {
   packetAlloc,
   packetFree,
@@ -17,7 +17,7 @@ export {
   headroom,
   tailroom,
 } from "./packet";
-export { checksum, transportChecksum, update16, update32 } from "./checksum";
+export { checksum, checksumCopy, transportChecksum, update16, update32 } from "./checksum";
 export {
   check as ethCheck,
   type as ethType,
@@ -307,6 +307,7 @@ export {
   nextDead as ctNextDead,
   chance as ctChance,
 } from "./conntrack";
+export { tcpRecord, tcpBlocks, tcpRead, tcpBuild, tcpBuildSyn } from "./tcpsegment";
 export { forgetWindows as ctForgetWindows } from "./conntracktcp";
 export { track as ctTrack, notrack as ctNotrack, flowPorts as ctFlowPorts } from "./conntrackin";
 export {

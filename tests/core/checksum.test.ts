@@ -33,6 +33,46 @@ overBuilds("checksum", (make) => {
     expect(core.x.checksum(at, 65535)).toBe(naive(new Uint8Array(65535).fill(0xff)));
   });
 
+  it.each([4096, 4224, 65535, 131072, 131073, 131087, 131088, 262145, 400_001])(
+    "sums %i bytes, the greatest, the least and mixed ones",
+    (length) => {
+      const p = core.x.alloc(length) >>> 0;
+      const bytes = core.u8.subarray(p, p + length);
+      for (const byteOf of [
+        () => 0xff,
+        () => 0,
+        (i: number) => (i & 1) * 0xff,
+        (i: number) => (~i & 1) * 0xff,
+        (i: number) => Math.imul(i + 1, 2654435761) >>> 24,
+        (i: number) => 0xff - (Math.imul(i + 7, 2246822519) >>> 30),
+      ]) {
+        for (let i = 0; i < length; i++) bytes[i] = byteOf(i);
+        expect(core.x.checksum(p, length)).toBe(naive(bytes));
+      }
+      core.x.release(p, length);
+    },
+  );
+
+  it("copies and sums at once, and writes nothing beside", () => {
+    const to = at + 35000;
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3000 }), fc.nat(15), fc.nat(15), (bytes, from, skew) => {
+        core.u8.fill(0xa5, to, to + bytes.length + 64);
+        core.u8.set(bytes, at + from);
+        expect(core.x.checksumCopy(to + skew + 16, at + from, bytes.length)).toBe(naive(bytes));
+        const expected = new Uint8Array(bytes.length + 64).fill(0xa5);
+        expected.set(bytes, skew + 16);
+        expect(core.u8.slice(to, to + bytes.length + 64)).toEqual(expected);
+      }),
+    );
+    const length = 150_003;
+    const src = core.x.alloc(length) >>> 0;
+    const dst = core.x.alloc(length) >>> 0;
+    for (let i = 0; i < length; i++) core.u8[src + i] = Math.imul(i + 1, 2654435761) >>> 24;
+    expect(core.x.checksumCopy(dst, src, length)).toBe(naive(core.u8.subarray(src, src + length)));
+    expect(core.u8.subarray(dst, dst + length)).toEqual(core.u8.subarray(src, src + length));
+  });
+
   it("updates as if summed anew (RFC 1624)", () => {
     fc.assert(
       fc.property(
