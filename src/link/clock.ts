@@ -34,6 +34,8 @@ export class Clock {
   private wheelOrder = 0;
   /** Timers in the heap that are cancelled. */
   private dead = 0;
+  /** Called when something is set that happens before all else: whoever sleeps until the next event wakes up. */
+  onEarlier: (() => void) | null = null;
 
   /** Runs `run` at `at` (now, if that is past). */
   at(at: number, run: () => void): Timer {
@@ -187,6 +189,7 @@ export class Clock {
     timer.slot = slot;
     times[slot] = at;
     orders[slot] = order;
+    if (slot === 0 && this.onEarlier !== null) this.onEarlier();
   }
 
   private down(slot: number, timer: Timer): void {

@@ -7,6 +7,7 @@
 import { loopOf } from "../socket/loop.ts";
 import type { World } from "../link/world.ts";
 import { RealWork } from "./realwork.ts";
+import { runTicks } from "./ticks.ts";
 import { VirtualTime } from "./virtualtime.ts";
 
 export interface DriveOptions {
@@ -26,9 +27,6 @@ const IMPATIENT = 2_000;
 
 /** The process's own, whatever is put in their place later. */
 const { setImmediate, setTimeout } = globalThis;
-/** Runs what nextTick and promises have queued, at once; without it every turn is a round of the event loop. */
-const drain = (process as unknown as Record<string, (() => void) | undefined>)["_tickCallback"];
-
 /** Why a drive ended without its promise: nothing left to happen, or the time was up. */
 export class DriveError extends Error {
   override readonly name = "DriveError";
@@ -173,8 +171,9 @@ export class Driver {
         clock.step();
         n++;
       } while (this.turns === turns && n < STRETCH && clock.next() <= until);
-      if (drain === undefined) return "again";
-      drain();
+      // without it every turn is a round of the event loop
+      if (runTicks === null) return "again";
+      runTicks();
     }
     return "again";
   }
