@@ -24,6 +24,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "the HTTP/1.x parser alone, over JSON lines",
     load: async () => (await import("./parse-http.ts")).command,
   },
+  drive: {
+    summary: "a host stack driven from outside in virtual time, over JSON lines",
+    load: async () => (await import("./drive.ts")).command,
+  },
   bench: {
     summary: "the figures, with peers side by side where they are installed",
     load: async () => (await import("./bench.ts")).command,

@@ -401,6 +401,11 @@ export class UdpSocket {
     this.sndbuf = Math.max(bytes * 2, minSendBuffer);
   }
 
+  /** IP_TTL */
+  get effectiveTtl(): number {
+    return this.ttl || this.udp.ns.defaultTtl();
+  }
+
   /** IP_MTU: of the way to the peer. Throws ENOTCONN. */
   get mtu(): number {
     if (!this.isConnected) throw new SocketError("ENOTCONN");

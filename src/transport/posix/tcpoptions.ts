@@ -1,0 +1,305 @@
+// src/transport/posix/tcpoptions.ts: the options of a stream socket: what was asked for, and what its connection has.
+
+import type { Namespace } from "../../host/namespace.ts";
+import { MS } from "../../link/clock.ts";
+import { SocketError } from "../errno.ts";
+import type { Endpoint } from "../tcp/endpoint.ts";
+import type { Level, OptionValue } from "./file.ts";
+import { integer, setBuffer } from "./options.ts";
+import type { TcpFile } from "./tcpfile.ts";
+
+/** SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF */
+const minReceiveBuffer = 2304;
+const minSendBuffer = 4608;
+const maxKeepIdle = 32767;
+const maxKeepCount = 127;
+const maxSynCount = 127;
+/** MAX_TCP_WINDOW, TCP_MIN_MSS, TCP_MSS_DEFAULT */
+const maxWindow = 32767;
+const minMss = 88;
+const defaultMss = 536;
+
+/** What a connection may have beside what every Endpoint has. */
+interface More {
+  linger2?: number;
+  synRetries?: number;
+  receiveErrors?: boolean;
+  softError: Endpoint["softError"];
+  urgData?: number;
+}
+
+export class TcpOptions {
+  linger: readonly [number, number] = [0, 0];
+  cork = false;
+  private noDelay = false;
+  private quickAck = true;
+  private keepAlive = false;
+  private keepIdle: number;
+  private keepInterval: number;
+  private keepCount: number;
+  private userTimeout = 0;
+  private mss = 0;
+  private tos = 0;
+  private ttl = 0;
+  private receiveBuffer: number;
+  private sendBuffer: number;
+  private linger2 = 0;
+  private synRetries = 0;
+  private deferAccept = 0;
+  private pmtuDiscovery: number;
+  private receiveErrors = 0;
+  private congestion: string;
+  private readonly plain = new Map<string, number>();
+
+  constructor(
+    private readonly file: TcpFile,
+    private readonly ns: Namespace,
+  ) {
+    const sysctl = (name: string): number => ns.sysctl.get(`net.ipv4.tcp_${name}`);
+    const middle = (name: string): number => Number(ns.sysctl.getText(`net.ipv4.tcp_${name}`).trim().split(/\s+/)[1]);
+    this.keepIdle = sysctl("keepalive_time");
+    this.keepInterval = sysctl("keepalive_intvl");
+    this.keepCount = sysctl("keepalive_probes");
+    this.receiveBuffer = middle("rmem");
+    this.sendBuffer = middle("wmem");
+    this.pmtuDiscovery = ns.sockets.dontFragment ? 1 : 0;
+    this.congestion = ns.sysctl.getText("net.ipv4.tcp_congestion_control");
+  }
+
+  /** What an accepted socket has of its listener's. */
+  inherit(from: TcpOptions): void {
+    const { file, ns, plain } = this;
+    Object.assign(this, from, { file, ns, plain });
+    for (const [name, value] of from.plain) plain.set(name, value);
+  }
+
+  /** What only a connection can be told. */
+  apply(endpoint: Endpoint): void {
+    const more = endpoint as unknown as More;
+    if (this.cork) endpoint.setCork(true);
+    if (this.linger2 !== 0 && more.linger2 !== undefined) more.linger2 = this.linger2;
+    if (this.synRetries !== 0 && more.synRetries !== undefined) more.synRetries = this.synRetries;
+    if (this.receiveErrors !== 0 && more.receiveErrors !== undefined) more.receiveErrors = true;
+  }
+
+  /** An urgent byte waits. */
+  hasUrgent(endpoint: Endpoint): boolean {
+    const { urgData } = endpoint as unknown as More;
+    return urgData === undefined ? endpoint.atMark : (urgData & 0x100) !== 0;
+  }
+
+  private get connection(): Endpoint {
+    const { endpoint } = this.file;
+    if (endpoint === null) throw new SocketError("ENOTCONN");
+    return endpoint;
+  }
+
+  get(_level: Level, name: string): OptionValue {
+    const { endpoint } = this.file;
+    switch (name) {
+      case "SO_ERROR":
+        return this.takeError();
+      case "SO_TYPE":
+        return 1;
+      case "SO_PROTOCOL":
+        return 6;
+      case "SO_DOMAIN":
+        return 2;
+      case "SO_ACCEPTCONN":
+        return Number(this.file.isListening);
+      case "SO_REUSEADDR":
+        return Number(this.file.options.reuseAddress === true);
+      case "SO_REUSEPORT":
+        return Number(this.file.options.reusePort === true);
+      case "SO_KEEPALIVE":
+        return Number(this.keepAlive);
+      case "SO_LINGER":
+        return this.linger;
+      case "SO_RCVBUF":
+        return this.receiveBuffer;
+      case "SO_SNDBUF":
+        return this.sendBuffer;
+      case "SO_BROADCAST":
+      case "SO_OOBINLINE":
+      case "SO_PRIORITY":
+      case "SO_TIMESTAMP":
+      case "IP_RECVTOS":
+        return this.plain.get(name) ?? 0;
+      case "SO_RCVLOWAT":
+        return this.plain.get(name) ?? 1;
+      case "SIOCINQ":
+      case "FIONREAD":
+        if (this.file.isListening) throw new SocketError("EINVAL");
+        return endpoint === null ? 0 : endpoint.readable;
+      case "SIOCOUTQ":
+      case "TIOCOUTQ":
+        if (this.file.isListening) throw new SocketError("EINVAL");
+        return endpoint === null ? 0 : endpoint.unacknowledged;
+      case "SIOCATMARK":
+        return endpoint === null ? 0 : Number(endpoint.atMark);
+      case "TCP_NODELAY":
+        return Number(this.noDelay);
+      case "TCP_CORK":
+        return Number(this.cork);
+      case "TCP_MAXSEG":
+        if (endpoint !== null) return Number(endpoint.info()["tcpi_snd_mss"] ?? defaultMss);
+        return this.mss !== 0 ? this.mss : defaultMss;
+      case "TCP_KEEPIDLE":
+        return this.keepIdle;
+      case "TCP_KEEPINTVL":
+        return this.keepInterval;
+      case "TCP_KEEPCNT":
+        return this.keepCount;
+      case "TCP_USER_TIMEOUT":
+        return this.userTimeout;
+      case "TCP_QUICKACK":
+        return Number(this.quickAck);
+      case "TCP_LINGER2":
+        if (this.linger2 < 0) return -1;
+        return this.linger2 !== 0 ? this.linger2 : this.ns.sysctl.get("net.ipv4.tcp_fin_timeout");
+      case "TCP_SYNCNT":
+        return this.synRetries !== 0 ? this.synRetries : this.ns.sysctl.get("net.ipv4.tcp_syn_retries");
+      case "TCP_DEFER_ACCEPT":
+        return this.deferAccept;
+      case "TCP_CONGESTION":
+        return this.congestion;
+      case "TCP_WINDOW_CLAMP":
+        return this.plain.get(name) ?? 0;
+      case "IP_TOS":
+        return this.tos;
+      case "IP_TTL":
+        return this.ttl !== 0 ? this.ttl : this.ns.defaultTtl();
+      case "IP_MTU_DISCOVER":
+        return this.pmtuDiscovery;
+      case "IP_MTU":
+        return Number(this.connection.info()["tcpi_pmtu"]);
+      case "IP_RECVERR":
+        return this.receiveErrors;
+      default:
+        throw new SocketError("ENOPROTOOPT");
+    }
+  }
+
+  /** The error that ended the connection, else the last that it survived. */
+  private takeError(): OptionValue {
+    const { endpoint } = this.file;
+    if (endpoint === null) return 0;
+    const hard = endpoint.takeError();
+    if (hard !== null) return hard;
+    const more = endpoint as unknown as More;
+    const soft = more.softError;
+    if (soft !== null) more.softError = null;
+    return soft ?? 0;
+  }
+
+  set(name: string, value: OptionValue): void {
+    const { endpoint, options } = this.file;
+    const more = endpoint as unknown as More | null;
+    if (name === "SO_LINGER") {
+      if (!Array.isArray(value)) throw new SocketError("EINVAL");
+      this.linger = value as unknown as readonly [number, number];
+      return;
+    }
+    if (name === "TCP_CONGESTION") return this.setCongestion(value);
+    const v = integer(value);
+    const on = v !== 0;
+    const range = (from: number, to: number): number => {
+      if (v < from || v > to) throw new SocketError("EINVAL");
+      return v;
+    };
+    switch (name) {
+      case "SO_REUSEADDR":
+        options.reuseAddress = on;
+        return;
+      case "SO_REUSEPORT":
+        options.reusePort = on;
+        return;
+      case "SO_KEEPALIVE":
+        this.keepAlive = on;
+        return this.setKeepAlive();
+      case "SO_RCVBUF":
+        this.receiveBuffer = Math.max(setBuffer(v) * 2, minReceiveBuffer);
+        options.receiveBuffer = this.receiveBuffer / 2;
+        return endpoint?.setReceiveBuffer(this.receiveBuffer / 2);
+      case "SO_SNDBUF":
+        this.sendBuffer = Math.max(setBuffer(v) * 2, minSendBuffer);
+        options.sendBuffer = this.sendBuffer / 2;
+        return endpoint?.setSendBuffer(this.sendBuffer / 2);
+      case "SO_BROADCAST":
+      case "SO_OOBINLINE":
+      case "SO_PRIORITY":
+      case "SO_TIMESTAMP":
+      case "SO_RCVLOWAT":
+      case "IP_RECVTOS":
+      case "TCP_WINDOW_CLAMP":
+        this.plain.set(name, v);
+        return;
+      case "TCP_NODELAY":
+        this.noDelay = options.noDelay = on;
+        return endpoint?.setNoDelay(on);
+      case "TCP_CORK":
+        this.cork = on;
+        return endpoint?.setCork(on);
+      case "TCP_MAXSEG":
+        if (v !== 0) range(minMss, maxWindow);
+        this.mss = options.mss = v;
+        return;
+      case "TCP_KEEPIDLE":
+        this.keepIdle = range(1, maxKeepIdle);
+        return this.setKeepAlive();
+      case "TCP_KEEPINTVL":
+        this.keepInterval = range(1, maxKeepIdle);
+        return this.setKeepAlive();
+      case "TCP_KEEPCNT":
+        this.keepCount = range(1, maxKeepCount);
+        return this.setKeepAlive();
+      case "TCP_USER_TIMEOUT":
+        this.userTimeout = range(0, 0x7fffffff);
+        options.userTimeout = v * MS;
+        return endpoint?.setUserTimeout(v * MS);
+      case "TCP_QUICKACK":
+        this.quickAck = options.quickAck = on;
+        return endpoint?.setQuickAck(on);
+      case "TCP_LINGER2":
+        this.linger2 = v < 0 ? -1 : v > 120 ? 0 : v;
+        if (more?.linger2 !== undefined) more.linger2 = this.linger2;
+        return;
+      case "TCP_SYNCNT":
+        this.synRetries = range(1, maxSynCount);
+        if (more?.synRetries !== undefined) more.synRetries = v;
+        return;
+      case "TCP_DEFER_ACCEPT":
+        this.deferAccept = v;
+        return;
+      case "IP_TOS":
+        // a stream's ECN bits are its own
+        this.tos = options.tos = (v & 0xfc) | (this.tos & 3);
+        return endpoint?.setTos(this.tos);
+      case "IP_TTL":
+        if (v !== -1) range(1, 255);
+        this.ttl = options.ttl = v === -1 ? 0 : v;
+        return endpoint?.setTtl(this.ttl);
+      case "IP_MTU_DISCOVER":
+        this.pmtuDiscovery = range(0, 5);
+        return;
+      case "IP_RECVERR":
+        this.receiveErrors = Number(on);
+        if (more?.receiveErrors !== undefined) more.receiveErrors = on;
+        return;
+      default:
+        throw new SocketError("ENOPROTOOPT");
+    }
+  }
+
+  private setKeepAlive(): void {
+    const { endpoint, options } = this.file;
+    const { keepIdle: idle, keepInterval: interval, keepCount: count } = this;
+    options.keepAlive = this.keepAlive ? { idle, interval, count } : null;
+    endpoint?.setKeepAlive(this.keepAlive, idle, interval, count);
+  }
+
+  private setCongestion(value: OptionValue): void {
+    if (value !== "reno" && value !== "cubic") throw new SocketError("ENOENT");
+    this.congestion = this.file.options.congestion = value;
+  }
+}
