@@ -1,43 +1,47 @@
 // src/socket/host.ts: what a program on a host has of the network: `net`, `dgram`, `dns`.
 
+import { RouteType } from "../host/fib/route.ts";
+import type { Namespace } from "../host/namespace.ts";
 import type { World } from "../link/world.ts";
 import type { Stack } from "../transport/tcp/endpoint.ts";
+import { Udp } from "../transport/udp.ts";
+import { type Dgram, type DgramHost, makeDgram } from "./dgram.ts";
 import { Dns } from "./dns.ts";
 import { loopOf } from "./loop.ts";
 import { makeNet, type Net } from "./net.ts";
 import type { Platform } from "./platform.ts";
 import type { SocketHost } from "./socket.ts";
 
-/** Where a host's sockets live: `Namespace`, or less in a test. */
+/** Where a host's sockets live: a namespace's, or less in a test. */
 export interface HostParts {
   readonly name: string;
   readonly world: World;
   readonly tcp: Stack;
+  readonly udp: Udp;
   isLocal(address: number): boolean;
 }
 
 /** A host as programs see it. */
-export class Host implements SocketHost {
+export class Host implements SocketHost, DgramHost {
   readonly name: string;
   readonly world: World;
   readonly clock;
   readonly loop;
-  readonly tcp: Stack;
   readonly dns: Dns;
   /** Sockets and servers that are open: what a program forgot to close. */
   handles = 0;
   readonly isLocal: (address: number) => boolean;
   private madeNet: Net | null = null;
+  private madeDgram: Dgram | null = null;
 
   constructor(
     readonly platform: Platform,
-    parts: HostParts,
+    private readonly parts: HostParts,
   ) {
     this.name = parts.name;
     this.world = parts.world;
     this.clock = parts.world.clock;
     this.loop = loopOf(parts.world);
-    this.tcp = parts.tcp;
     this.isLocal = (address) => parts.isLocal(address);
     this.dns = new Dns(platform, parts.name);
   }
@@ -54,5 +58,51 @@ export class Host implements SocketHost {
   /** Node's `net`; made when it is first asked for, so that hosts without programs cost nothing. */
   get net(): Net {
     return (this.madeNet ??= makeNet(this));
+  }
+
+  /** Node's `dgram`. */
+  get dgram(): Dgram {
+    return (this.madeDgram ??= makeDgram(this));
+  }
+
+  get tcp(): Stack {
+    return this.parts.tcp;
+  }
+
+  get udp(): Udp {
+    return this.parts.udp;
+  }
+}
+
+const hosts = new WeakMap<Namespace, Host>();
+
+/** The host that a namespace is; always the same. Its transports are made when a program first asks for one. */
+export function hostOf(ns: Namespace, platform: Platform): Host {
+  let host = hosts.get(ns);
+  if (host === undefined) hosts.set(ns, (host = new Host(platform, new NamespaceParts(ns))));
+  return host;
+}
+
+class NamespaceParts implements HostParts {
+  readonly name: string;
+  readonly world: World;
+  private madeUdp: Udp | null = null;
+
+  constructor(private readonly ns: Namespace) {
+    this.name = ns.name;
+    this.world = ns.world;
+  }
+
+  get tcp(): Stack {
+    throw new Error("TCP is missing");
+  }
+
+  get udp(): Udp {
+    const { udp } = this.ns.transports;
+    return (this.madeUdp ??= udp instanceof Udp ? udp : new Udp(this.ns));
+  }
+
+  isLocal(address: number): boolean {
+    return this.ns.fib.addrType(address) === RouteType.Local;
   }
 }

@@ -18,7 +18,13 @@ conformance("emulated sockets over byte queues", (): Adapter => {
   const network = new FakeNetwork(clock, MS);
   const [client, server] = [0x0a000001, 0x0a000002].map((address, i) => {
     const tcp = network.stack(address);
-    return new Host(nodePlatform, { name: i === 0 ? "client" : "server", world, tcp, isLocal: (a) => tcp.isLocal(a) });
+    return new Host(nodePlatform, {
+      name: i === 0 ? "client" : "server",
+      world,
+      tcp,
+      udp: null as never,
+      isLocal: (a) => tcp.isLocal(a),
+    });
   });
   client!.dns.hosts.set("server", ["10.0.0.2"]);
   return {
