@@ -16,6 +16,15 @@ function shiftOf(size: u32): u32 {
 
 /** A zeroed block of at least `size` bytes, aligned to 32; 0 when memory is used up. */
 export function alloc(size: u32): usize {
+  const used = top;
+  const p = allocDirty(size);
+  // what was never given out is zero
+  if (p != 0 && top == used) memory.fill(p, 0, (<usize>1) << shiftOf(size));
+  return p;
+}
+
+/** The same, with whatever bytes the block held before. */
+export function allocDirty(size: u32): usize {
   const shift = shiftOf(size);
   if (shift >= CLASSES) return 0;
   const list = lists + ((shift - MIN_SHIFT) << 2);
@@ -23,7 +32,6 @@ export function alloc(size: u32): usize {
   const bytes: usize = 1 << shift;
   if (free != 0) {
     store<u32>(list, load<u32>(free));
-    memory.fill(free, 0, bytes);
     return free;
   }
   if (top == 0) top = (__heap_base + 31) & ~31;

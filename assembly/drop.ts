@@ -66,4 +66,16 @@ export enum Drop {
   Consumed = 107,
   RateLimited = 108,
   SocketRcvbuff = 109,
+  // TCP segments that a connection does not take
+  TcpZeroWindow = 110,
+  TcpOldData = 111,
+  TcpOutOfWindow = 112,
+  TcpOfoFull = 113,
+  TcpPaws = 114,
+  TcpFlags = 115,
+  TcpUnsentAck = 116,
+  TcpClosed = 117,
+  TcpListenOverflow = 118,
+  TcpSynOverflow = 119,
+  TcpReset = 120,
 }

@@ -81,6 +81,9 @@ export function setSrcPort(p: usize, v: u32): void {
 export function setDstPort(p: usize, v: u32): void {
   set16(p, DST_PORT, v);
 }
+export function setUrgent(p: usize, v: u32): void {
+  set16(p, URGENT, v);
+}
 export function setChecksum(p: usize, v: u32): void {
   set16(p, CHECKSUM, v);
 }

@@ -43,6 +43,19 @@ export class Backlog {
     }
   }
 
+  /** The same as `hold` for whoever wants no closure: true: `leave` is owed. */
+  enter(): boolean {
+    if (this.draining) return false;
+    this.draining = true;
+    return true;
+  }
+
+  /** Delivers what was sent since `enter` answered true. */
+  leave(): void {
+    this.draining = false;
+    this.drain();
+  }
+
   private drain(): void {
     this.draining = true;
     try {

@@ -43,6 +43,8 @@ export interface TcpConfig {
   windowShare: number;
   /** tcp_syn_retries, tcp_synack_retries, tcp_retries1, tcp_retries2, tcp_orphan_retries (0: 8) */
   synRetries: number;
+  /** tcp_syn_linear_timeouts: so many SYNs more come first, without doubling the time between them. */
+  synLinearTimeouts: number;
   synAckRetries: number;
   retries1: number;
   retries2: number;
@@ -97,6 +99,7 @@ export const defaultConfig: Readonly<TcpConfig> = {
   sendBufferMax: 4194304,
   windowShare: 1,
   synRetries: 6,
+  synLinearTimeouts: 4,
   synAckRetries: 5,
   retries1: 3,
   retries2: 15,

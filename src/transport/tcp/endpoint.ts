@@ -16,7 +16,7 @@ export const Wake = {
   Priority: 16,
 } as const;
 
-/** Who is told. Called after a segment or a timer is done with: whatever it calls on the connection is safe. */
+/** Who is told, at the same instant, by an event of the clock's own: never inside a call of the owner's. */
 export interface Owner {
   wake(what: number): void;
 }

@@ -1,0 +1,635 @@
+// src/transport/tcp/connection.ts: one end of a connection: its variables (RFC 9293 §3.3.1, with Linux's names), and what
+// programs do with it. What happens to segments is in input.ts, ack.ts, recovery.ts; what is sent, in output.ts.
+
+import type { Timer } from "../../link/clock.ts";
+import type { Route } from "../../host/fib/route.ts";
+import { type Errno, SocketError } from "../errno.ts";
+import { cleanReceiveBuffer } from "./ackpolicy.ts";
+import { type Congestion, INFINITE_SSTHRESH, makeCongestion } from "./congestion.ts";
+import type { TcpConfig } from "./config.ts";
+import { type Endpoint, type EndpointOptions, type Owner, type TcpState, Wake } from "./endpoint.ts";
+import { info } from "./info.ts";
+import { pushPending, sendActiveReset, sendFin } from "./output.ts";
+import { Intervals } from "./intervals.ts";
+import { Ring } from "./ring.ts";
+import { updateRtt } from "./rtt.ts";
+import { after, span } from "./seq.ts";
+import { SentQueue } from "./sent.ts";
+import { Ca, Pending, RCV_SHUTDOWN, SEND_SHUTDOWN, State, stateNames } from "./state.ts";
+import type { Tcp } from "./tcp.ts";
+import { armKeepAlive, cancelTimers, onDelayedAck, onKeepAlive, onRetransmit } from "./timers.ts";
+import { orphan, spaceForReading } from "./window.ts";
+
+/** What a closed end is to be after its close() (RFC 9293 §3.10.4). */
+const nextState: readonly number[] = [
+  State.Closed,
+  State.Closed,
+  State.Closed,
+  State.FinWait1,
+  State.FinWait1,
+  State.FinWait1,
+  State.FinWait2,
+  State.LastAck,
+  State.Closing,
+  State.LastAck,
+  State.Closed,
+];
+/** In these a FIN of ours is due. */
+const finDue = (1 << State.SynRcvd) | (1 << State.Established) | (1 << State.CloseWait);
+const unconnected = (1 << State.Closed) | (1 << State.Listen) | (1 << State.SynSent) | (1 << State.SynRcvd);
+
+export class Connection implements Endpoint {
+  owner: Owner | null = null;
+  state: number = State.Closed;
+  readonly config: TcpConfig;
+  // -- addresses
+  localAddress = 0;
+  localPort = 0;
+  remoteAddress = 0;
+  remotePort = 0;
+  /** The key by which segments find it. */
+  key = 0;
+  route: Route | null = null;
+  /** `Fib.generation` when it was looked up. */
+  routeGeneration = -1;
+  tos = 0;
+  ttl = 0;
+  /** IP identification of the next packet. */
+  ipId = 0;
+  // -- sending
+  sndUna = 0;
+  sndNxt = 0;
+  /** Scaled. */
+  sndWnd = 0;
+  /** The sequence number of the last window update. */
+  sndWl1 = 0;
+  /** The largest window that the peer ever offered. */
+  maxWindow = 0;
+  /** The last byte of the smallest segment sent (Minshall's change to Nagle). */
+  sndSml = 0;
+  /** One behind the urgent byte. */
+  sndUp = 0;
+  /** One behind the last byte written; the FIN as well. */
+  writeSeq = 0;
+  /** Where the last write that asks for PSH ends. */
+  pushedSeq = 0;
+  /** Ends of writes that are not sent yet. */
+  readonly pushMarks: number[] = [];
+  finQueued = false;
+  readonly sendRing: Ring;
+  readonly sent: SentQueue;
+  sndWscale = 0;
+  rcvWscale = 0;
+  wscaleOk = false;
+  mss = 536;
+  /** What the peer's MSS option allows, what we offer. */
+  mssClamp = 536;
+  advertisedMss = 536;
+  userMss = 0;
+  pmtu = 0;
+  /** Bytes of TCP header with the options that every segment carries. */
+  headerLen = 20;
+  noDelay = false;
+  cork = false;
+  /** Bytes that may wait to be acknowledged. */
+  sndBuf: number;
+  sndBufLocked = false;
+  /** A write found no room: the owner is to be told. */
+  noSpace = false;
+  // -- congestion
+  ca: number = Ca.Open;
+  readonly congestion: Congestion;
+  cwnd: number;
+  cwndCount = 0;
+  cwndClamp = 0x7fffffff;
+  cwndStamp = 0;
+  cwndUsed = 0;
+  cwndLimited = false;
+  maxPacketsOut = 0;
+  cwndUsageSeq = 0;
+  ssthresh = INFINITE_SSTHRESH;
+  priorSsthresh = 0;
+  priorCwnd = 0;
+  highSeq = 0;
+  sackedOut = 0;
+  lostOut = 0;
+  retransOut = 0;
+  reordering: number;
+  reordSeen = 0;
+  dsackSeen = false;
+  sackReneged = false;
+  undoMarker = 0;
+  undoing = false;
+  undoRetrans = -1;
+  /** When the first retransmission of this recovery was sent; 0: none. */
+  retransStamp = 0;
+  totalRetrans = 0;
+  bytesRetrans = 0;
+  prrDelivered = 0;
+  prrOut = 0;
+  delivered = 0;
+  lost = 0;
+  frto = false;
+  /** Index hints are not kept: binary search is quick. */
+  highestSack = 0;
+  // -- RACK-TLP
+  rackTime = 0;
+  rackEnd = 0;
+  rackRtt = 0;
+  rackAdvanced = false;
+  rackSteps = 1;
+  rackPersist = 0;
+  rackDsackSeen = false;
+  rackLastDelivered = 0;
+  tlpHighSeq = 0;
+  tlpActive = false;
+  tlpRetrans = false;
+  // -- round trip, nanoseconds
+  srtt = 0;
+  mdev = 0;
+  mdevMax = 0;
+  rttvar = 0;
+  rttSeq = 0;
+  rto: number;
+  minRtt = Infinity;
+  minRttStamp = 0;
+  // -- ECN
+  ecnOk = false;
+  ecnAsked = false;
+  /** CE was seen: ECE until CWR. */
+  demandCwr = false;
+  queueCwr = false;
+  seenEct = false;
+  // -- receiving
+  rcvNxt = 0;
+  /** `rcvNxt` when the window was last told. */
+  rcvWup = 0;
+  rcvWnd = 0;
+  windowClamp = 65535;
+  rcvSsthresh = 0;
+  /** Up to where the program read. */
+  copiedSeq = 0;
+  readonly receiveRing: Ring;
+  /** What came out of order. */
+  readonly ofo: Intervals;
+  /** Twice what the window may be: half is for Linux's overhead (tcp_win_from_space). */
+  rcvBuf: number;
+  rcvBufLocked = false;
+  rcvMss = 536;
+  finReceived = false;
+  /** The peer's FIN came in FIN-WAIT-2. */
+  timeWaitDue = false;
+  /** One behind the last that the peer has sent (its FIN included); a guess until then. */
+  irs = 0;
+  iss = 0;
+  rcvRttSeq = 0;
+  rcvRttTime = 0;
+  rcvRtt = 0;
+  rcvqSpace = 0;
+  rcvqSeq = 0;
+  rcvqTime = 0;
+  // urgent data: position of the byte, 0x100 | byte once it is there, and whether it was announced
+  urgSeq = 0;
+  urgData = 0;
+  // -- options
+  sackOk = false;
+  tsOk = false;
+  tsOffset = 0;
+  /** Our timestamp in the first SYN. */
+  synStamp = 0;
+  tsRecent = 0;
+  tsRecentStamp = 0;
+  rcvTsval = 0;
+  rcvTsecr = 0;
+  lastRcvTsecr = 0;
+  /** The duplicate that the next SACK option reports (RFC 2883). */
+  dsackLeft = 0;
+  dsackRight = 0;
+  hasDsack = false;
+  // -- acknowledging
+  ackScheduled = false;
+  ackNow = false;
+  ackTimed = false;
+  /** A segment with PSH came. */
+  ackPushed = false;
+  ackTimeout = 0;
+  ato = 0;
+  quickAcks = 0;
+  quickAckForced = false;
+  pingpong = 0;
+  lastReceived = 0;
+  lastSent = 0;
+  lastHeard = 0;
+  dupAckCounter = 0;
+  compressedRcvNxt = 0;
+  compressedAcks = 0;
+  lastInvalid = -1e18;
+  // -- timers
+  pending: number = Pending.None;
+  retransmits = 0;
+  backoff = 0;
+  probesOut = 0;
+  probesStamp = 0;
+  rtoStamp = 0;
+  totalRto = 0;
+  readonly retransmitTimer: Timer;
+  readonly delayedAckTimer: Timer;
+  keepAliveTimer: Timer | null = null;
+  keepAlive = false;
+  keepIdle = 0;
+  keepInterval = 0;
+  keepCount = 0;
+  userTimeout = 0;
+  synRetries = 0;
+  /** Seconds that FIN-WAIT-2 lasts when nobody reads (TCP_LINGER2); 0: tcp_fin_timeout, below: none. */
+  linger2 = 0;
+  mtuProbing = false;
+  // -- life
+  shutdown = 0;
+  /** close(2) was called. */
+  dead = false;
+  error: Errno | null = null;
+  softError: Errno | null = null;
+  /** IP_RECVERR */
+  receiveErrors = false;
+  wakes = 0;
+
+  constructor(
+    readonly tcp: Tcp,
+    options: EndpointOptions = {},
+  ) {
+    const config = (this.config = tcp.config);
+    this.sendRing = new Ring(tcp.core);
+    this.receiveRing = new Ring(tcp.core);
+    this.sent = new SentQueue(tcp.sentPool);
+    this.ofo = new Intervals();
+    this.congestion = makeCongestion(options.congestion ?? config.congestion);
+    this.cwnd = config.initialWindow;
+    this.reordering = config.reordering;
+    this.rto = config.rtoInitial;
+    this.sndBuf = options.sendBuffer ?? config.sendBuffer;
+    this.sndBufLocked = options.sendBuffer !== undefined;
+    this.rcvBuf = options.receiveBuffer !== undefined ? options.receiveBuffer * 2 : config.receiveBuffer;
+    this.rcvBufLocked = options.receiveBuffer !== undefined;
+    this.noDelay = options.noDelay === true;
+    this.quickAckForced = options.quickAck === true;
+    this.userTimeout = options.userTimeout ?? 0;
+    this.tos = options.tos ?? 0;
+    this.ttl = options.ttl ?? 0;
+    this.userMss = options.mss ?? 0;
+    this.synRetries = config.synRetries;
+    this.keepIdle = config.keepAlive.idle;
+    this.keepInterval = config.keepAlive.interval;
+    this.keepCount = config.keepAlive.count;
+    this.retransmitTimer = tcp.clock.timer(() => onRetransmit(this));
+    this.delayedAckTimer = tcp.clock.timer(() => onDelayedAck(this));
+    if (options.keepAlive != null) {
+      const { idle, interval, count } = options.keepAlive;
+      this.setKeepAlive(true, idle, interval, count);
+    }
+  }
+
+  // -- what everything here asks
+
+  get now(): number {
+    return this.tcp.clock.now;
+  }
+
+  get packetsOut(): number {
+    return this.sent.length;
+  }
+
+  /** tcp_packets_in_flight */
+  get inFlight(): number {
+    return this.sent.length - this.sackedOut - this.lostOut + this.retransOut;
+  }
+
+  /** One behind the last byte that the peer's window takes. */
+  get windowEnd(): number {
+    return (this.sndUna + this.sndWnd) | 0;
+  }
+
+  /** tcp_receive_window */
+  get receiveWindow(): number {
+    const w = (this.rcvWup + this.rcvWnd - this.rcvNxt) | 0;
+    return w < 0 ? 0 : w;
+  }
+
+  /** Something written was never sent. */
+  get hasUnsent(): boolean {
+    return this.sndNxt !== this.writeSeq;
+  }
+
+  get stateName(): TcpState {
+    return stateNames[this.state]!;
+  }
+
+  /** Milliseconds, as our timestamps option tells them. */
+  get tsNow(): number {
+    return (Math.floor(this.now / 1e6) + this.tsOffset) | 0;
+  }
+
+  /** The owner is to hear of this. */
+  notify(what: number): void {
+    if (this.wakes === 0) this.tcp.wake(this);
+    this.wakes |= what;
+  }
+
+  tellOwner(): void {
+    const what = this.wakes;
+    this.wakes = 0;
+    this.owner?.wake(what);
+  }
+
+  /** A local end: sends what `work` sends after it is done (a frame that is delivered at once would come back into it). */
+  private act(work: (c: Connection) => void): void {
+    const { backlog } = this.tcp.ns.world;
+    const outermost = backlog.enter();
+    try {
+      work(this);
+    } finally {
+      if (outermost) backlog.leave();
+    }
+  }
+
+  /** The first round trip of a passive open: from SYN,ACK to ACK (tcp_synack_rtt_meas). */
+  handshakeRtt(rtt: number): void {
+    updateRtt(this, false, rtt, -1, rtt);
+  }
+
+  // -- ends
+
+  /** tcp_done: CLOSED, and gone from the tables. */
+  done(): void {
+    cancelTimers(this);
+    this.state = State.Closed;
+    this.shutdown = RCV_SHUTDOWN | SEND_SHUTDOWN;
+    this.tcp.forget(this);
+    this.sent.clear();
+    this.sackedOut = this.lostOut = this.retransOut = 0;
+    this.sendRing.clear();
+    this.ofo.clear();
+    this.notify(Wake.Hangup | Wake.Readable | Wake.Writable);
+    if (this.dead) this.receiveRing.clear();
+  }
+
+  /** The connection is over because of this. */
+  fail(error: Errno): void {
+    this.error = error;
+    this.notify(Wake.Error);
+    this.done();
+  }
+
+  takeError(): Errno | null {
+    const { error } = this;
+    this.error = null;
+    if (error !== null) return error;
+    const soft = this.softError;
+    this.softError = null;
+    return soft;
+  }
+
+  // -- reading
+
+  get readable(): number {
+    return this.finReceived ? span(this.rcvNxt, this.copiedSeq) - 1 : span(this.rcvNxt, this.copiedSeq);
+  }
+
+  get readEnded(): boolean {
+    return this.finReceived || (this.shutdown & RCV_SHUTDOWN) !== 0 || this.state === State.Closed;
+  }
+
+  read(into: Uint8Array, peek = false): number {
+    const n = this.readableTo(into.length);
+    if (n <= 0) return 0;
+    this.receiveRing.get(this.copiedSeq, into, n);
+    if (!peek) this.consume(n);
+    return n;
+  }
+
+  discard(n: number): void {
+    n = this.readableTo(n);
+    if (n > 0) this.consume(n);
+  }
+
+  /** Reading stops before the urgent byte, and begins behind it (RFC 6093 §3: Linux's default is out of line). */
+  private readableTo(n: number): number {
+    let available = Math.min(this.readable, n);
+    if (this.urgData !== 0 && available > 0) {
+      const toMark = span(this.urgSeq, this.copiedSeq);
+      if (toMark === 0) {
+        // the urgent byte itself is not read in line
+        this.skipUrgent();
+        available = Math.min(this.readable, n);
+      } else if (toMark > 0 && toMark < available) available = toMark;
+    }
+    return available;
+  }
+
+  private skipUrgent(): void {
+    this.copiedSeq = (this.copiedSeq + 1) | 0;
+    if (after(this.copiedSeq, this.urgSeq)) this.urgData = 0;
+  }
+
+  private consume(n: number): void {
+    this.copiedSeq = (this.copiedSeq + n) | 0;
+    if (this.readable === 0 && this.ofo.count === 0) this.receiveRing.clear();
+    spaceForReading(this);
+    this.act((c) => cleanReceiveBuffer(c, n));
+  }
+
+  // -- writing
+
+  /** Bytes written and not acknowledged; a FIN counts as none. */
+  get unacknowledged(): number {
+    return ((1 << this.state) & unconnected) !== 0
+      ? 0
+      : Math.max(0, span(this.writeSeq, this.sndUna) - (this.finQueued ? 1 : 0));
+  }
+
+  get writable(): number {
+    if (this.state !== State.Established && this.state !== State.CloseWait) return 0;
+    return (this.shutdown & SEND_SHUTDOWN) !== 0 ? 0 : Math.max(0, this.sndBuf - this.unacknowledged);
+  }
+
+  private mayWrite(): void {
+    if (this.error !== null) {
+      const code = this.error;
+      this.error = null;
+      throw new SocketError(code);
+    }
+    if ((this.shutdown & SEND_SHUTDOWN) !== 0 || this.state === State.Closed) throw new SocketError("EPIPE");
+  }
+
+  write(bytes: Uint8Array, from = 0, length = bytes.length - from): number {
+    return this.queue(length, bytes, from, false);
+  }
+
+  writeZeros(length: number): number {
+    return this.queue(length, null, 0, false);
+  }
+
+  /** The same as write, but PSH and Nagle's end wait for more (MSG_MORE). */
+  writeMore(bytes: Uint8Array | null, length: number): number {
+    return this.queue(length, bytes, 0, true);
+  }
+
+  private queue(length: number, bytes: Uint8Array | null, from: number, more: boolean): number {
+    this.mayWrite();
+    const n = Math.min(length, this.writable);
+    if (n < length) this.noSpace = true;
+    if (n === 0) return 0;
+    const used = span(this.writeSeq, this.sndUna);
+    if (!this.sendRing.reserve(this.sndUna, used, used + n)) {
+      this.noSpace = true;
+      return 0;
+    }
+    if (bytes === null) this.sendRing.putZeros(this.writeSeq, n);
+    else this.sendRing.put(this.writeSeq, bytes, from, n);
+    this.writeSeq = (this.writeSeq + n) | 0;
+    if (!more || n < length) {
+      this.pushMarks.push(this.writeSeq);
+      // so many small writes that wait are one: pushes collapse (RFC 9293 SHLD-27)
+      if (this.pushMarks.length > 64) this.pushMarks.splice(0, 32);
+    }
+    this.act(more ? (c) => pushPending(c, true) : push);
+    return n;
+  }
+
+  writeUrgent(bytes: Uint8Array): number {
+    this.mayWrite();
+    const n = Math.min(bytes.length, this.writable);
+    if (n === bytes.length) this.sndUp = (this.writeSeq + n) | 0;
+    return this.write(bytes);
+  }
+
+  readUrgent(): number {
+    if ((this.urgData & 0x100) === 0) return -1;
+    const byte = this.urgData & 0xff;
+    this.urgData = 0x200;
+    return byte;
+  }
+
+  get atMark(): boolean {
+    return this.urgData !== 0 && this.copiedSeq === this.urgSeq;
+  }
+
+  // -- closing
+
+  shutdownWrite(): void {
+    if (((1 << this.state) & unconnected) !== 0 && this.state !== State.SynRcvd) throw new SocketError("ENOTCONN");
+    if ((this.shutdown & SEND_SHUTDOWN) !== 0) return;
+    this.shutdown |= SEND_SHUTDOWN;
+    this.act(closeWrite);
+  }
+
+  shutdownRead(): void {
+    if (this.state === State.Closed || this.state === State.SynSent) throw new SocketError("ENOTCONN");
+    this.shutdown |= RCV_SHUTDOWN;
+    this.notify(Wake.Readable);
+  }
+
+  close(): void {
+    if (this.dead) return;
+    this.dead = true;
+    this.shutdown = RCV_SHUTDOWN | SEND_SHUTDOWN;
+    this.owner = null;
+    this.act(closeAll);
+  }
+
+  abort(): void {
+    this.dead = true;
+    this.owner = null;
+    if (this.state === State.Closed) return;
+    this.act((c) => {
+      if (((1 << c.state) & ((1 << State.SynSent) | (1 << State.Listen))) === 0) sendActiveReset(c);
+      c.done();
+    });
+  }
+
+  // -- options
+
+  setNoDelay(on: boolean): void {
+    this.noDelay = on;
+    if (on) this.act(push);
+  }
+
+  setCork(on: boolean): void {
+    this.cork = on;
+    if (!on) this.act(push);
+  }
+
+  setQuickAck(on: boolean): void {
+    this.pingpong = on ? 0 : 1;
+    if (on && this.ackScheduled) {
+      this.ackPushed = true;
+      this.act((c) => cleanReceiveBuffer(c, 1));
+    }
+  }
+
+  setKeepAlive(on: boolean, idle?: number, interval?: number, count?: number): void {
+    if (idle !== undefined) this.keepIdle = idle * 1e9;
+    if (interval !== undefined) this.keepInterval = interval * 1e9;
+    if (count !== undefined) this.keepCount = count;
+    this.keepAlive = on;
+    if (on && this.keepAliveTimer === null) this.keepAliveTimer = this.tcp.clock.timer(() => onKeepAlive(this));
+    if (this.state >= State.Established && !this.dead) armKeepAlive(this);
+  }
+
+  setUserTimeout(ns: number): void {
+    this.userTimeout = ns;
+  }
+
+  setTos(tos: number): void {
+    // ECN's bits are the protocol's own
+    this.tos = (tos & 0xfc) | (this.tos & 3);
+    this.route = null;
+  }
+
+  setTtl(ttl: number): void {
+    this.ttl = ttl;
+  }
+
+  setReceiveBuffer(bytes: number): void {
+    this.rcvBuf = bytes * 2;
+    this.rcvBufLocked = true;
+  }
+
+  setSendBuffer(bytes: number): void {
+    this.sndBuf = bytes;
+    this.sndBufLocked = true;
+  }
+
+  info(): Record<string, number | string> {
+    return info(this);
+  }
+}
+
+const push = (c: Connection): void => pushPending(c, false);
+
+/** tcp_shutdown: a FIN behind what was written. */
+function closeWrite(c: Connection): void {
+  if (((1 << c.state) & finDue) !== 0) {
+    c.state = nextState[c.state]!;
+    sendFin(c);
+  }
+}
+
+/** __tcp_close. */
+function closeAll(c: Connection): void {
+  const unread = c.readable > 0;
+  c.receiveRing.clear();
+  c.ofo.clear();
+  if (c.state === State.Closed) return;
+  if (c.state === State.SynSent) return c.done();
+  if (unread) {
+    // RFC 2525 §2.17: data was lost, so the peer must know
+    sendActiveReset(c);
+    return c.done();
+  }
+  if (((1 << c.state) & finDue) !== 0) {
+    c.state = nextState[c.state]!;
+    sendFin(c);
+  }
+  orphan(c);
+}

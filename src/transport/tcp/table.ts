@@ -1,0 +1,88 @@
+// src/transport/tcp/table.ts: by its two addresses and ports, a connection, what is left of one, or a request.
+
+/** What can be found. */
+export interface Tuple {
+  readonly localAddress: number;
+  readonly localPort: number;
+  readonly remoteAddress: number;
+  readonly remotePort: number;
+  readonly key: number;
+}
+
+interface Entry<T> {
+  readonly item: T;
+  next: Entry<T> | null;
+}
+
+const SMALLEST = 64;
+
+/** int32 of the four. */
+export function keyOf(localPort: number, remoteAddress: number, remotePort: number): number {
+  let h = Math.imul(remoteAddress | 0, 0x9e3779b1) ^ Math.imul((localPort << 16) | remotePort, 0x85ebca6b);
+  h ^= h >>> 15;
+  h = Math.imul(h, 0x2c1b3c6d);
+  return h ^ (h >>> 13);
+}
+
+/** Chains in buckets that double as they fill. */
+export class Table<T extends Tuple> {
+  private buckets: (Entry<T> | null)[] = new Array<Entry<T> | null>(SMALLEST).fill(null);
+  size = 0;
+
+  find(localAddress: number, localPort: number, remoteAddress: number, remotePort: number, key: number): T | null {
+    for (let e = this.buckets[key & (this.buckets.length - 1)]!; e !== null; e = e.next!) {
+      const { item } = e;
+      if (
+        item.key === key &&
+        item.remotePort === remotePort &&
+        item.localPort === localPort &&
+        item.remoteAddress === remoteAddress &&
+        item.localAddress === localAddress
+      ) {
+        return item;
+      }
+    }
+    return null;
+  }
+
+  add(item: T): void {
+    if (this.size >= this.buckets.length) this.grow();
+    const i = item.key & (this.buckets.length - 1);
+    this.buckets[i] = { item, next: this.buckets[i]! };
+    this.size++;
+  }
+
+  remove(item: T): boolean {
+    const i = item.key & (this.buckets.length - 1);
+    let last: Entry<T> | null = null;
+    for (let e = this.buckets[i]!; e !== null; e = e.next!) {
+      if (e.item === item) {
+        if (last === null) this.buckets[i] = e.next;
+        else last.next = e.next;
+        this.size--;
+        return true;
+      }
+      last = e;
+    }
+    return false;
+  }
+
+  *[Symbol.iterator](): Iterator<T> {
+    for (const first of this.buckets) for (let e = first; e !== null; e = e.next) yield e.item;
+  }
+
+  private grow(): void {
+    const old = this.buckets;
+    this.buckets = new Array<Entry<T> | null>(old.length * 2).fill(null);
+    const mask = this.buckets.length - 1;
+    for (const first of old) {
+      for (let e = first; e !== null;) {
+        const { next } = e;
+        const i = e.item.key & mask;
+        e.next = this.buckets[i]!;
+        this.buckets[i] = e;
+        e = next;
+      }
+    }
+  }
+}
