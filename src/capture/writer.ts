@@ -4,7 +4,7 @@
 // nanoseconds `t` that starts at second `epoch`: seconds = epoch + Math.floor(t / 1e9), nanoseconds = t % 1e9.
 
 import { If, Isb, Shb } from "./blocks.ts";
-import { type InterfaceStatistics, LinkType, MAX_CAPTURED, TLS_KEY_LOG } from "./format.ts";
+import { type CaptureName, type InterfaceStatistics, LinkType, MAX_CAPTURED, TLS_KEY_LOG } from "./format.ts";
 import { Option } from "./options.ts";
 import { encodeText, Output, optionLength, type Sink } from "./output.ts";
 import { FILE_HEADER_LEN, MAGIC_MICRO, MAGIC_NANO, RECORD_HEADER_LEN } from "./pcap.ts";
@@ -229,6 +229,30 @@ export class PcapngWriter {
     this.out.u32(data.length);
     this.out.copy(data, 0, data.length);
     this.out.pad(data.length);
+    this.finish(length, []);
+  }
+
+  /**
+   * Appends a Name Resolution Block: what IPv4 (4 bytes) and IPv6 addresses (16) are called. Readers show the first name.
+   */
+  writeNames(names: readonly CaptureName[]): void {
+    const records = names.map(({ address, names: list }) => {
+      const type = address.length === 4 ? 1 : address.length === 16 ? 2 : 0;
+      if (type === 0) throw new RangeError(`an address of ${address.length} bytes, expected 4 or 16`);
+      return { type, address, text: encodeText("names", list.map((n) => `${n}\0`).join("")) };
+    });
+    let body = 4;
+    for (const r of records) body += 4 + ((r.address.length + r.text.length + 3) & ~3);
+    const length = this.begin(Block.NameResolution, body, []);
+    const { out } = this;
+    for (const { type, address, text } of records) {
+      out.u16(type);
+      out.u16(address.length + text.length);
+      out.copy(address, 0, address.length);
+      out.copy(text, 0, text.length);
+      out.pad(address.length + text.length);
+    }
+    out.u32(0);
     this.finish(length, []);
   }
 

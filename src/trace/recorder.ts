@@ -2,7 +2,7 @@
 // made or dropped, which says why.
 
 import { Pkt } from "../../assembly/layout.ts";
-import { Direction } from "../capture/format.ts";
+import { type CaptureName, Direction } from "../capture/format.ts";
 import { PcapngWriter, type Sink } from "../capture/writer.ts";
 import type { Frame } from "../core/core.ts";
 import type { Namespace } from "../host/namespace.ts";
@@ -30,6 +30,7 @@ interface Passage {
 export class Recorder {
   readonly records: Record[] = [];
   private readonly passages = new Map<Frame, Passage>();
+  private readonly keys: Uint8Array[] = [];
 
   constructor(private readonly world: World) {}
 
@@ -64,6 +65,11 @@ export class Recorder {
     }
   };
 
+  /** A line of a TLS key log, as a socket's or a server's `keylog` event has it: the capture will hold it. */
+  readonly keyLog = (line: Uint8Array): void => {
+    this.keys.push(line);
+  };
+
   private because(frame: Frame): string {
     const reasons = this.passages.get(frame)?.reasons ?? [];
     return reasons.length === 0 ? "" : `\n${reasons.join("\n")}`;
@@ -92,18 +98,27 @@ export class Recorder {
     return record;
   }
 
-  /** Writes what was recorded as pcapng: an interface block a device, named NODE:DEVICE. */
+  /**
+   * Writes what was recorded as pcapng: an interface block a device, named NODE:DEVICE, the nodes' addresses by name, and
+   * the secrets that decrypt it.
+   */
   write(sink: Sink, nodes: Iterable<Namespace>): void {
     const writer = new PcapngWriter(sink);
     const ids = new Map<string, number>();
     const { u8 } = this.world.core;
+    const names: CaptureName[] = [];
     for (const ns of nodes) {
       for (const dev of ns.interfaces) {
         if (dev.kind === "loopback") continue;
+        for (const { local } of ns.fib.addresses(dev)) {
+          names.push({ address: Uint8Array.of(local >>> 24, local >>> 16, local >>> 8, local), names: [ns.name] });
+        }
         const name = `${ns.name}:${dev.name}`;
         ids.set(name, writer.addInterface({ name, mac: u8.slice(dev.mac, dev.mac + 6) }));
       }
     }
+    if (names.length > 0) writer.writeNames(names);
+    if (this.keys.length > 0) writer.writeSecrets(joined(this.keys));
     const zero = Number(this.world.epoch / 1_000_000_000n);
     for (const r of this.records) {
       const id = ids.get(`${r.node}:${r.iface}`);
@@ -114,4 +129,14 @@ export class Recorder {
     }
     writer.flush();
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const p of parts) {
+    all.set(p, at);
+    at += p.length;
+  }
+  return all;
 }
