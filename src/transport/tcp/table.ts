@@ -26,7 +26,7 @@ export function keyOf(localPort: number, remoteAddress: number, remotePort: numb
 
 /** Chains in buckets that double as they fill. */
 export class Table<T extends Tuple> {
-  private buckets: (Entry<T> | null)[] = new Array<Entry<T> | null>(SMALLEST).fill(null);
+  private buckets: (Entry<T> | null)[] = Array.from({ length: SMALLEST }, () => null);
   size = 0;
 
   find(localAddress: number, localPort: number, remoteAddress: number, remotePort: number, key: number): T | null {
@@ -73,7 +73,7 @@ export class Table<T extends Tuple> {
 
   private grow(): void {
     const old = this.buckets;
-    this.buckets = new Array<Entry<T> | null>(old.length * 2).fill(null);
+    this.buckets = Array.from({ length: old.length * 2 }, () => null);
     const mask = this.buckets.length - 1;
     for (const first of old) {
       for (let e = first; e !== null;) {
