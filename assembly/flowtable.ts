@@ -54,6 +54,7 @@ export function resize(table: usize, slots: u32): bool {
   store<u32>(table, <u32>p, FlowTable.Slots);
   store<u32>(table, slots - 1, FlowTable.Mask);
   store<u32>(table, 0, FlowTable.Missed);
+  store<u32>(table, 0, FlowTable.Crowded);
   return true;
 }
 
@@ -102,6 +103,24 @@ function hashOf(dev: usize, src: u32, dst: u32, ports: u32, info: u32): u32 {
   return x ^ (x >> 16);
 }
 
+// @ts-ignore: decorator
+@inline
+function isFlow(slot: usize, dev: usize, src: u32, dst: u32, ports: u32, info: u32, mark: u32, now: u32): bool {
+  return (
+    load<u32>(slot, Flow.Dev) == dev &&
+    load<u32>(slot, Flow.Src) == src &&
+    load<u32>(slot, Flow.Dst) == dst &&
+    load<u32>(slot, Flow.Ports) == ports &&
+    load<u32>(slot, Flow.Info) == info &&
+    load<u32>(slot, Flow.Mark) == mark &&
+    load<u32>(slot, Flow.Generation) == now
+  );
+}
+
+function isFree(slot: usize, generation: u32): bool {
+  return load<u32>(slot, Flow.Dev) == 0 || load<u32>(slot, Flow.Generation) != generation;
+}
+
 /** One namespace: the slot that took the packet; 0: missed, 1: missed, and worth noting. */
 function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
   const table: usize = load<u32>(dev, FlowDev.Table);
@@ -130,17 +149,17 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
     return 1;
   }
   const hash = hashOf(dev, src, dst, ports, info);
-  const slot = slots + (hash & load<u32>(table, FlowTable.Mask)) * SLOT;
-  if (
-    load<u32>(slot, Flow.Dev) != dev ||
-    load<u32>(slot, Flow.Src) != src ||
-    load<u32>(slot, Flow.Dst) != dst ||
-    load<u32>(slot, Flow.Ports) != ports ||
-    load<u32>(slot, Flow.Info) != info ||
-    load<u32>(slot, Flow.Mark) != mark ||
-    load<u32>(slot, Flow.Generation) != load<u32>(table, FlowTable.Generation)
-  ) {
-    return first ? miss(table, slot, hash | 1) : 0;
+  const home = slots + (hash & load<u32>(table, FlowTable.Mask)) * SLOT;
+  const generation = load<u32>(table, FlowTable.Generation);
+  let slot = home;
+  if (!isFlow(slot, dev, src, dst, ports, info, mark, generation)) {
+    // of two flows that want one slot the second stands beside it
+    slot = slots + ((hash & load<u32>(table, FlowTable.Mask)) ^ 1) * SLOT;
+    if (!isFlow(slot, dev, src, dst, ports, info, mark, generation)) {
+      if (!first) return 0;
+      const beside = load<u32>(slot, Flow.Tag) == (hash | 1) || (isFree(slot, generation) && !isFree(home, generation));
+      return miss(table, beside ? slot : home, hash | 1);
+    }
   }
   const own: usize = load<u32>(slot, Flow.Own);
   if (load<u32>(eth) != load<u32>(own) || load<u16>(eth, 4) != load<u16>(own, 4)) return 0;
@@ -201,11 +220,21 @@ function key(h: usize, ip: usize, total: u32): void {
   ipKey(h);
 }
 
-/** A flow is noted when its second packet comes by: one that is the only one of its flow costs nothing. */
+/**
+ * A flow is noted when its second packet comes by: one that is the only one of its flow costs nothing. Where flows come by
+ * in turn, more of them than there are slots, none would: then more slots are asked for (`Missed` 0).
+ */
 function miss(table: usize, slot: usize, tag: u32): usize {
-  if (load<u32>(slot, Flow.Tag) != tag) {
+  const before = load<u32>(slot, Flow.Tag);
+  if (before != tag) {
     store<u32>(slot, tag, Flow.Tag);
-    return 0;
+    if (before == 0) return 0;
+    const crowded = load<u32>(table, FlowTable.Crowded) + 1;
+    store<u32>(table, crowded, FlowTable.Crowded);
+    if (crowded <= 2 * load<u32>(table, FlowTable.Mask)) return 0;
+    store<u32>(table, 0, FlowTable.Crowded);
+    store<u32>(table, 0, FlowTable.Missed);
+    return 1;
   }
   store<u32>(table, <u32>slot, FlowTable.Missed);
   store<u32>(table, tag, FlowTable.MissedTag);

@@ -16,8 +16,10 @@ const TABLE_SIZE = 32;
 const SLOT = 128;
 const ETHERNET = 14;
 /** Slots at first, and at most. */
-const FIRST = 16;
-const MOST = 8192;
+const FIRST = 4;
+const MOST = 65536;
+/** What all tables of a world have together, at most: 32 MiB. */
+const ALL = 262144;
 /** Conntrack's time: jiffies of 4 ms. */
 const JIFFY = 4_000_000;
 
@@ -29,6 +31,8 @@ class Shared {
   /** The instant that `jiffies` was reckoned for. */
   at = 0;
   jiffies = 0;
+  /** Slots of all tables. */
+  slots = 0;
 
   /** One packet at a time is on the long way. */
   constructor(readonly notes: FlowNotes) {}
@@ -121,7 +125,7 @@ export class FlowTable implements FlowPath {
   private note(dev: Interface, frame: Frame): void {
     const slot = this.u32[(this.table + Table.Missed) >> 2]!;
     const { notes } = this;
-    if (slot === 0) this.resize(FIRST);
+    if (slot === 0) this.grow();
     if (slot === 0 || notes.frame !== 0) return dev.accept(frame);
     const generation = this.u32[(this.table + Table.Generation) >> 2]!;
     notes.begin(dev, frame);
@@ -138,10 +142,7 @@ export class FlowTable implements FlowPath {
     const tag = u32[(table + Table.MissedTag) >> 2]!;
     const mask = u32[(table + Table.Mask) >> 2]!;
     const stale = u32[(slot + Flow.Generation) >> 2] !== generation;
-    if (u32[(slot + Flow.Dev) >> 2] !== 0 && !stale && ++this.crowded > mask >> 1 && mask < MOST - 1) {
-      this.resize((mask + 1) * 4);
-      return;
-    }
+    if (u32[(slot + Flow.Dev) >> 2] !== 0 && !stale && ++this.crowded > mask >> 1 && this.grow()) return;
     const index = (slot - u32[(table + Table.Slots) >> 2]!) / SLOT;
     this.tell(slot, index);
     const last = notes.last!;
@@ -149,6 +150,17 @@ export class FlowTable implements FlowPath {
     const end = (this.shared.number(last, owner) << 1) | (notes.local ? 1 : 0);
     this.records[index] = notes.write(slot, generation, end);
     u32[(slot + Flow.Tag) >> 2] = tag;
+  }
+
+  /** More slots, empty ones; false: as many as may be are there. */
+  private grow(): boolean {
+    const { shared } = this;
+    const now = this.records.length;
+    const slots = now === 0 ? FIRST : now * 4;
+    if (slots > MOST || shared.slots - now + slots > ALL) return false;
+    shared.slots += slots - now;
+    this.resize(slots);
+    return true;
   }
 
   private resize(slots: number): void {
