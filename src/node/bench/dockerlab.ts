@@ -4,10 +4,12 @@ import { parseIpv4 } from "../../core/address.ts";
 import type { Core } from "../../core/core.ts";
 import { packetBytes, setField } from "../../core/packet.ts";
 import { Pkt } from "../../../assembly/layout.ts";
-import type { Namespace } from "../../host/namespace.ts";
+import { Namespace } from "../../host/namespace.ts";
 import { buildLab, type Lab } from "../../lab/build.ts";
 import { LabText } from "../../lab/read.ts";
 import type { Interface } from "../../link/interface.ts";
+import { newWorld } from "../../link/newworld.ts";
+import { connect } from "../../link/wire.ts";
 
 export const CLIENT = "203.0.113.10";
 export const HOST = "198.51.100.20";
@@ -123,6 +125,53 @@ export function labText(containers = 1, direct = false): string {
     ...ks.map((k) => `  - { endpoints: ["host:veth${k}", "web${k}:eth0"] }`),
     "",
   ].join("\n");
+}
+
+const hex = (mac: string): Uint8Array => Uint8Array.from(mac.split(":"), (b) => parseInt(b, 16));
+
+/** The same topology as `labText()`, as a program makes it: namespaces, and the words of ip and iptables-restore. */
+export function buildByCommands(core: Core): ReadonlyMap<string, Namespace> {
+  const world = newWorld(core);
+  const make = (name: string, devices: readonly (readonly [string, string, string | null])[]): Namespace => {
+    const ns = new Namespace(name, world);
+    for (const [dev, mac, address] of devices) {
+      ns.addInterface(dev, dev === "docker0" ? "bridge" : "veth", hex(mac), 1500);
+      if (address !== null) ns.fib.command(`addr add ${address} dev ${dev}`);
+    }
+    return ns;
+  };
+  const client = make("client", [["eth0", "02:00:cb:00:71:0a", `${CLIENT}/24`]]);
+  const router = make("router", [
+    ["eth0", "02:00:cb:00:71:01", "203.0.113.1/24"],
+    ["eth1", "02:00:c6:33:64:01", "198.51.100.1/24"],
+  ]);
+  const host = make("host", [
+    ["eth0", "02:00:c6:33:64:14", `${HOST}/24`],
+    ["docker0", "02:42:ac:11:00:01", "172.17.0.1/16"],
+    ["veth0", "02:42:ac:11:ff:01", null],
+  ]);
+  const web = make("web0", [["eth0", containerMac(0), `${containerAddress(0)}/16`]]);
+  const dev = (ns: Namespace, name: string): Interface => ns.byName.get(name)!;
+  connect(dev(client, "eth0"), dev(router, "eth0"));
+  connect(dev(router, "eth1"), dev(host, "eth0"));
+  connect(dev(host, "veth0"), dev(web, "eth0"));
+  host.addBridge(dev(host, "docker0")).addPort(dev(host, "veth0"));
+  client.fib.command("route add default via 203.0.113.1");
+  router.sysctl.set("net.ipv4.ip_forward", 1);
+  router.fib.command(`route add 172.17.0.0/16 via ${HOST}`);
+  host.sysctl.set("net.ipv4.ip_forward", 1);
+  host.sysctl.set("net.bridge.bridge-nf-call-iptables", 0);
+  host.fib.command("route add default via 198.51.100.1");
+  host.iptables.load(rulesText());
+  web.fib.command("route add default via 172.17.0.1");
+  return new Map([client, router, host, web].map((ns) => [ns.name, ns]));
+}
+
+/** What a topology routes and filters, to see that two are the same. */
+export function standing(nodes: ReadonlyMap<string, Namespace>): string {
+  return [...nodes.values()]
+    .map((ns) => `${ns.name}\n${ns.fib.listRoutes().toSorted().join("\n")}\n${ns.iptables.save()}`)
+    .join("\n");
 }
 
 /** The lab, its client, and frames as the client's device sends them. */
