@@ -70,7 +70,7 @@ export function processAck(c: Connection, seg: Segment, challenge: boolean): num
     finish(c, rexmit, flags);
     return AckResult.Good;
   }
-  flags |= cleanQueue(c, seg, priorUna);
+  flags |= cleanQueue(c, seg, priorUna, flags);
   if (c.sackOk) updateReordering(c, sample.priorDelivered === 0 ? priorRackDelivered : sample.priorDelivered);
   processLossProbeAck(c, ack, flags);
   if (isDubious(c, flags)) {
@@ -149,7 +149,7 @@ function ackProbe(c: Connection): void {
 }
 
 /** tcp_clean_rtx_queue: what is acknowledged goes; answers bits of `Flag`. */
-function cleanQueue(c: Connection, seg: Segment, priorUna: number): number {
+function cleanQueue(c: Connection, seg: Segment, priorUna: number, ackFlags: number): number {
   const { sent, now } = c;
   const { ack } = seg;
   let flags = 0;
@@ -197,7 +197,8 @@ function cleanQueue(c: Connection, seg: Segment, priorUna: number): number {
   const caRtt = lastTime >= 0 && (flags & Flag.RetransDataAcked) === 0 ? now - lastTime : -1;
   const sackRtt = sample.firstSacked >= 0 ? now - sample.firstSacked : -1;
   const congestionRtt = sample.lastSacked >= 0 ? now - sample.lastSacked : caRtt;
-  const sampled = updateRtt(c, (flags & ACKED_BITS) !== 0, rtt, sackRtt, congestionRtt);
+  const duplicate = (ackFlags & Flag.DsackingAck) !== 0;
+  const sampled = updateRtt(c, (flags & ACKED_BITS) !== 0, duplicate, rtt, sackRtt, congestionRtt);
   if (acked > 0) {
     flags |= Flag.SetXmitTimer;
     if (c.sendRing.size !== 0 && c.sndUna === c.writeSeq) c.sendRing.clear();

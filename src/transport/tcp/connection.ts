@@ -354,7 +354,7 @@ export class Connection implements Endpoint {
 
   /** The first round trip of a passive open: from SYN,ACK to ACK (tcp_synack_rtt_meas). */
   handshakeRtt(rtt: number): void {
-    updateRtt(this, false, rtt, -1, rtt);
+    updateRtt(this, false, false, rtt, -1, rtt);
   }
 
   // -- ends

@@ -45,19 +45,40 @@ export function setRto(c: Connection): void {
  * tcp_ack_update_rtt: `rtt` of what was acknowledged and never sent again (Karn), `sackRtt` of what was sacked, below 0 for
  * none; with neither, timestamps tell. Answers whether there was a sample.
  */
-export function updateRtt(c: Connection, dataAcked: boolean, rtt: number, sackRtt: number, caRtt: number): boolean {
+export function updateRtt(
+  c: Connection,
+  dataAcked: boolean,
+  duplicate: boolean,
+  rtt: number,
+  sackRtt: number,
+  caRtt: number,
+): boolean {
   if (rtt < 0) rtt = sackRtt;
-  if (rtt < 0 && c.tsOk && c.rcvTsecr !== 0 && dataAcked) {
+  // an ACK that reports a duplicate echoes the timestamp of an older segment (RFC 7323 §4.3: what is outside the window is
+  // not recorded), whose own ACK was lost: it says nothing about the round trip
+  if (rtt < 0 && c.tsOk && c.rcvTsecr !== 0 && dataAcked && !duplicate) {
     const ms = (c.tsNow - c.rcvTsecr) | 0;
     if (ms >= 0) caRtt = rtt = Math.max(ms, 1) * 1e6;
   }
   if (rtt < 0) return false;
+  rtt = Math.min(rtt, echoed(c));
   updateMinRtt(c, caRtt >= 0 ? caRtt : rtt);
   // nothing is measured below a microsecond
   estimate(c, Math.max(rtt, 1000));
   setRto(c);
   c.backoff = 0;
   return true;
+}
+
+/**
+ * What the echoed timestamp says, a millisecond more at most: Infinity when there is none. An ACK that was lost makes the
+ * next one's segments look old; both are upper bounds, so the lesser counts. (Linux takes the first as it is, and where
+ * three of ten packets are lost its timeout grows to minutes.)
+ */
+function echoed(c: Connection): number {
+  if (!c.tsOk || c.rcvTsecr === 0) return Infinity;
+  const ms = (c.tsNow - c.rcvTsecr) | 0;
+  return ms < 0 ? Infinity : (ms + 1) * 1e6;
 }
 
 /** tcp_update_rtt_min: the least of the last five minutes, roughly. */
