@@ -4,7 +4,7 @@ import { formatIpv4, parseIpv4, parseMac, parsePrefix } from "../core/address.ts
 import type { Core } from "../core/core.ts";
 import { runCommand } from "../host/commands.ts";
 import { Namespace } from "../host/namespace.ts";
-import { US } from "../link/clock.ts";
+import { SECOND, US } from "../link/clock.ts";
 import type { Interface } from "../link/interface.ts";
 import { DEFAULT_SEED, newWorld } from "../link/newworld.ts";
 import { type TcpConfig, defaultConfig } from "../transport/tcp/config.ts";
@@ -19,6 +19,9 @@ export interface Host {
   readonly ignored: string[];
 }
 
+/** What the runner calls 0: the host has been up for a while, as any is. Whole microseconds, in ns. */
+export const START = 1000 * SECOND;
+
 const defaultMtu = 1500;
 const defaultPrefix = 24;
 
@@ -29,6 +32,7 @@ const defaultDevices: readonly Json[] = [{ name: "tun0", kind: "ip", ip: "192.16
 export function buildHost(core: Core, cfg: Record<string, Json>): Host {
   const seed = numberOf(cfg["seed"], "seed", DEFAULT_SEED, -(2 ** 53), 2 ** 53);
   const world = newWorld(core, { seed });
+  world.clock.advance(START);
   const ns = new Namespace("sut", world);
   const ignored: string[] = [];
   const devices = listOf(cfg["dev"] ?? (defaultDevices as Json[]), "dev").map((d, i) => addDevice(ns, d, i, ignored));

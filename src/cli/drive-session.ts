@@ -9,14 +9,15 @@ import type { Interface } from "../link/interface.ts";
 import type { World } from "../link/world.ts";
 import { TcpFile } from "../transport/posix/tcpfile.ts";
 import { Posix } from "../transport/posix/posix.ts";
-import type { Stack, TcpState } from "../transport/tcp/endpoint.ts";
+import type { TcpState } from "../transport/tcp/endpoint.ts";
+import { Tcp } from "../transport/tcp/tcp.ts";
 import { Udp } from "../transport/udp.ts";
 import { type Result, call } from "./drive-calls.ts";
-import { buildHost } from "./drive-config.ts";
+import { START, buildHost } from "./drive-config.ts";
 import { Fault, type Json, Members, isObject } from "./drive-json.ts";
 
 /** The clock counts nanoseconds exactly up to 2^53. */
-const lastMicrosecond = Math.floor(Number.MAX_SAFE_INTEGER / US);
+const lastMicrosecond = Math.floor((Number.MAX_SAFE_INTEGER - START) / US);
 /** Timers that one `advance` runs at most: what needs more does not end. */
 const maxSteps = 50_000_000;
 const maxFrame = 65535 + 18;
@@ -47,8 +48,7 @@ interface Sent {
 export class Session {
   private world!: World;
   private posix!: Posix;
-  private stack: Stack | null = null;
-  private udp!: Udp;
+  private tcp!: Tcp;
   private devices = new Map<string, Interface>();
   private tx: Sent[] = [];
   private done: Result[] = [];
@@ -126,8 +126,8 @@ export class Session {
     const host = buildHost(this.newCore(), cfg);
     const { ns } = host;
     this.world = ns.world;
-    this.udp = new Udp(ns);
-    this.posix = new Posix(ns, this.udp, this.stack);
+    this.tcp = ns.transports.tcp = new Tcp(ns, host.tcp);
+    this.posix = new Posix(ns, new Udp(ns), this.tcp);
     this.tx = [];
     this.done = [];
     this.devices = new Map();
@@ -157,12 +157,23 @@ export class Session {
     const frame = packetFrom(core, bytes);
     if (frame === 0) throw new Fault("no buffer for the packet");
     backlog.push(dev, 0, frame);
+    this.settle();
+  }
+
+  /** What follows at this instant: events without delay, calls that can go on. */
+  private settle(): void {
+    const { clock } = this.world;
     this.posix.settle();
+    for (let steps = 0; clock.next() <= clock.now; steps++) {
+      if (steps >= maxSteps) throw new Fault("too many events at one instant");
+      clock.step();
+      this.posix.settle();
+    }
   }
 
   private advance(to: number, stop: boolean): void {
     const { clock } = this.world;
-    const until = to * US;
+    const until = START + to * US;
     if (until < clock.now) throw new Fault(`'to': ${to} is past, it is ${microseconds(clock.now)}`);
     let end = until;
     for (let steps = 0; clock.next() <= end; steps++) {
@@ -171,10 +182,11 @@ export class Session {
       this.posix.settle();
       // the rest of this microsecond still happens
       if (stop && end === until && (this.tx.length > 0 || this.done.length > 0)) {
-        end = Math.min(until, microseconds(clock.now) * US);
+        end = Math.min(until, START + microseconds(clock.now) * US);
       }
     }
     clock.advance(end);
+    this.posix.settle();
   }
 
   private call(m: Members): Record<string, Json> {
@@ -182,7 +194,7 @@ export class Session {
     const result = call(this.posix, m.text("fn"), m, (late) => {
       this.done.push({ call: number, t: microseconds(this.world.clock.now), ...late });
     });
-    this.posix.settle();
+    this.settle();
     return result ?? { pending: true };
   }
 
@@ -197,7 +209,7 @@ export class Session {
   private connections(): Json {
     const name = ([address, port]: readonly [number, number]): string => `${formatIpv4(address)}:${port}`;
     const list: Json[] = [];
-    for (const c of this.stack?.list() ?? []) {
+    for (const c of this.tcp.list()) {
       list.push({ local: name(c.local), remote: name(c.remote), state: stateNames[c.state] });
     }
     return list;
@@ -206,5 +218,5 @@ export class Session {
 
 /** The microsecond that a time belongs to: what happens inside of one is seen at its end. */
 function microseconds(ns: number): number {
-  return Math.ceil(ns / US);
+  return Math.ceil((ns - START) / US);
 }

@@ -2,8 +2,9 @@
 
 import { formatIpv4 } from "../../src/core/address.ts";
 import { Session } from "../../src/cli/drive-session.ts";
+import type { Core } from "../../src/core/core.ts";
 import { checksum, ipv4, udp } from "./ip.ts";
-import { coreOf } from "./cores.ts";
+import { loadCore } from "../../src/node/core.ts";
 
 /** A packet as it was sent: what tests ask of it. */
 export interface Packet {
@@ -36,8 +37,8 @@ export class Drive {
   private readonly session: Session;
   private calls = 0;
 
-  constructor(cfg: object = {}, build: "debug" | "release" = "release") {
-    this.session = new Session(() => coreOf(build));
+  constructor(cfg: object = {}, core: () => Core = loadCore) {
+    this.session = new Session(core);
     const reply = this.request({ op: "reset", cfg });
     if (reply["ignored"] !== undefined) throw new Error(`ignored: ${reply["ignored"]}`);
   }

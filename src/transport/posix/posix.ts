@@ -2,7 +2,7 @@
 
 import type { Namespace } from "../../host/namespace.ts";
 import type { Clock, Timer } from "../../link/clock.ts";
-import type { Stack } from "../tcp/endpoint.ts";
+import type { Tcp } from "../tcp/tcp.ts";
 import type { Udp } from "../udp.ts";
 import { SocketError } from "../errno.ts";
 import {
@@ -33,13 +33,14 @@ export type Done = (outcome: Outcome) => void;
 export class Posix implements Wakes {
   private readonly files: (File | undefined)[] = [];
   private readonly dirty = new Set<File>();
+  /** Their close() waits: nobody is told when a closed connection's data was acknowledged. */
+  private readonly lingering = new Set<File>();
   private readonly clock: Clock;
 
   constructor(
     private readonly ns: Namespace,
     private readonly udp: Udp,
-    /** Null: SOCK_STREAM is not there. */
-    private readonly tcp: Stack | null,
+    private readonly tcp: Tcp,
   ) {
     this.clock = ns.world.clock;
   }
@@ -51,6 +52,7 @@ export class Posix implements Wakes {
 
   /** Tries every call that waits on what was woken, in the order in which they were made. To be called when a packet or timer is done with. */
   settle(): void {
+    for (const file of this.lingering) this.dirty.add(file);
     while (this.dirty.size > 0) {
       for (const file of this.dirty) {
         this.dirty.delete(file);
@@ -101,16 +103,8 @@ export class Posix implements Wakes {
 
   socket(type: "stream" | "dgram"): Outcome {
     if (type === "dgram") return this.install(new UdpFile(this, this.udp));
-    if (this.tcp === null) return fail("EPROTONOSUPPORT");
-    return this.install(new TcpFile(this, this.ns, this.tcp, this.streams));
+    return this.install(new TcpFile(this, this.ns, this.tcp));
   }
-
-  /** The stream sockets that are open: what bind asks for ports. */
-  private readonly streams = (): Iterable<TcpFile> => {
-    const list: TcpFile[] = [];
-    for (const f of this.files) if (f instanceof TcpFile) list.push(f);
-    return list;
-  };
 
   bind(fd: number, address: number, port: number): Outcome {
     return this.now(fd, (f) => f.bind(address, port));
@@ -158,7 +152,12 @@ export class Posix implements Wakes {
     for (const waiter of file.waiters.slice()) this.finish(waiter, fail("EBADF"));
     const attempt = file.close();
     file.closed = true;
-    return this.run(file, "close", file.nonblocking, attempt, done) ?? null;
+    const outcome = this.run(file, "close", false, attempt, (late) => {
+      this.lingering.delete(file);
+      done(late);
+    });
+    if (outcome === null) this.lingering.add(file);
+    return outcome;
   }
 
   getFlags(fd: number): Outcome {

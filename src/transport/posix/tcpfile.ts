@@ -2,11 +2,13 @@
 // tcp_poll decide what waits and what fails how).
 
 import type { Namespace } from "../../host/namespace.ts";
-import { RouteType } from "../../host/fib/route.ts";
 import { SECOND } from "../../link/clock.ts";
 import type { Errno } from "../errno.ts";
 import { SocketError } from "../errno.ts";
-import { type Endpoint, type EndpointOptions, type Listener, type Stack, Wake } from "../tcp/endpoint.ts";
+import type { Connection } from "../tcp/connection.ts";
+import { type EndpointOptions, type Listener, Wake } from "../tcp/endpoint.ts";
+import type { Bound } from "../tcp/ports.ts";
+import type { Tcp } from "../tcp/tcp.ts";
 import {
   type Attempt,
   File,
@@ -29,9 +31,9 @@ const WR = 2;
 export class TcpFile extends File {
   readonly options: EndpointOptions = {};
   private readonly settings: TcpOptions;
-  boundAddress = 0;
-  boundPort = 0;
-  endpoint: Endpoint | null = null;
+  /** What bind() took. */
+  private bound: Bound | null = null;
+  endpoint: Connection | null = null;
   listener: Listener | null = null;
   /** What `accept` answered last. */
   accepted: TcpFile | null = null;
@@ -44,8 +46,7 @@ export class TcpFile extends File {
   constructor(
     wakes: Wakes,
     private readonly ns: Namespace,
-    private readonly stack: Stack,
-    private readonly others: () => Iterable<TcpFile>,
+    private readonly stack: Tcp,
   ) {
     super(wakes);
     this.settings = new TcpOptions(this, ns);
@@ -74,40 +75,10 @@ export class TcpFile extends File {
   // -- names
 
   bind(address: number, port: number): Outcome {
-    const { ns } = this;
-    if (address !== 0) {
-      const type = ns.fib.addrType(address);
-      const nobody = type !== RouteType.Local && type !== RouteType.Multicast && type !== RouteType.Broadcast;
-      if (nobody && ns.sysctl.get("net.ipv4.ip_nonlocal_bind") === 0) return fail("EADDRNOTAVAIL");
-    }
-    if (this.boundPort !== 0 || this.listener !== null || this.endpoint !== null) return fail("EINVAL");
-    if (port !== 0 && this.isTaken(address, port)) return fail("EADDRINUSE");
-    this.boundAddress = address;
-    this.boundPort = port;
-    return ok();
-  }
-
-  /** inet_csk_bind_conflict */
-  private isTaken(address: number, port: number): boolean {
+    if (this.bound !== null || this.listener !== null || this.endpoint !== null) return fail("EINVAL");
     const { reuseAddress, reusePort } = this.options;
-    const meets = (a: number): boolean => a === 0 || address === 0 || a === address;
-    const files = new Set<string>();
-    for (const f of this.others()) {
-      if (f === this) continue;
-      const local = f.endpoint ?? f.listener;
-      const at = local === null ? f.boundAddress : local.localAddress;
-      const own = local === null ? f.boundPort : local.localPort;
-      if (own !== port || !meets(at)) continue;
-      if (f.endpoint !== null) files.add(`${f.endpoint.remoteAddress}:${f.endpoint.remotePort}`);
-      const both = f.options.reuseAddress === true && reuseAddress === true && f.listener === null;
-      if (!both && !(f.options.reusePort === true && reusePort === true)) return true;
-    }
-    // what nobody holds any more: TIME-WAIT, orphans
-    for (const c of this.stack.list()) {
-      if (c.local[1] !== port || !meets(c.local[0]) || files.has(`${c.remote[0]}:${c.remote[1]}`)) continue;
-      if (c.state !== "LISTEN" && reuseAddress !== true) return true;
-    }
-    return false;
+    this.bound = this.stack.bind(address, port, reuseAddress, reusePort);
+    return ok();
   }
 
   // -- connections
@@ -115,8 +86,9 @@ export class TcpFile extends File {
   listen(backlog: number): Outcome {
     if (this.endpoint !== null && !this.isOver) return fail("EINVAL");
     if (this.listener !== null) return ok();
-    this.listener = this.stack.listen(this.boundAddress, this.boundPort, backlog, this, this.options);
-    this.boundPort = this.listener.localPort;
+    this.bound ??= this.stack.bind(0, 0);
+    const { bound } = this;
+    this.listener = this.stack.listen(bound.address, bound.port, backlog, this, this.options, bound.hold());
     this.shut = 0;
     return ok();
   }
@@ -127,20 +99,18 @@ export class TcpFile extends File {
       if (listener === null) return fail("EINVAL");
       const endpoint = listener.accept();
       if (endpoint === null) return null;
-      const file = new TcpFile(this.wakes, this.ns, this.stack, this.others);
+      const file = new TcpFile(this.wakes, this.ns, this.stack);
       Object.assign(file.options, this.options);
       file.settings.inherit(this.settings);
-      file.adopt(endpoint);
+      file.adopt(endpoint as Connection);
       this.accepted = file;
       return { ret: 0, address: endpoint.remoteAddress, port: endpoint.remotePort };
     };
   }
 
-  private adopt(endpoint: Endpoint): void {
+  private adopt(endpoint: Connection): void {
     this.endpoint = endpoint;
     endpoint.owner = this;
-    this.boundAddress = endpoint.localAddress;
-    this.boundPort = endpoint.localPort;
     this.done = endpoint.readEnded && endpoint.error === null;
     this.urgent = this.settings.hasUrgent(endpoint);
   }
@@ -152,12 +122,7 @@ export class TcpFile extends File {
       if (!this.connecting) return () => fail("EISCONN");
       already = "EALREADY";
     } else {
-      const local = {
-        address: this.boundAddress,
-        port: this.boundPort,
-        reuse: this.options.reuseAddress === true,
-      };
-      this.endpoint = this.stack.connect(address, port, this, local, this.options);
+      this.endpoint = this.open(address, port);
       this.settings.apply(this.endpoint);
       this.connecting = true;
       this.done = false;
@@ -168,15 +133,22 @@ export class TcpFile extends File {
       if (endpoint === null) return fail("ECONNABORTED");
       if (this.isOpening) return already !== null && this.nonblocking ? fail(already) : null;
       this.connecting = false;
-      if (endpoint.stateName !== "CLOSED") {
-        this.boundAddress = endpoint.localAddress;
-        this.boundPort = endpoint.localPort;
-        return ok();
-      }
+      if (endpoint.stateName !== "CLOSED") return ok();
       const errno = endpoint.takeError() ?? "ECONNABORTED";
       this.endpoint = null;
       return fail(errno);
     };
+  }
+
+  private open(address: number, port: number): Connection {
+    const { bound, options, stack } = this;
+    bound?.hold();
+    try {
+      return stack.connect(address, port, this, {}, options, bound) as Connection;
+    } catch (e) {
+      bound?.release();
+      throw e;
+    }
   }
 
   // -- data
@@ -192,13 +164,9 @@ export class TcpFile extends File {
         if (endpoint === null) throw new SocketError("EPIPE");
         if (this.isOpening) return null;
         if ((this.shut & WR) !== 0 && endpoint.error === null) throw new SocketError("EPIPE");
-        if (flags.more === true) endpoint.setCork(true);
-        do {
-          const n = bytes === null ? endpoint.writeZeros(length - sent) : endpoint.write(bytes, sent, length - sent);
-          sent += n;
-          if (n === 0) break;
-        } while (sent < length);
-        if (flags.more !== true && !this.settings.cork) endpoint.setCork(false);
+        if (flags.more === true) sent += endpoint.writeMore(bytes?.subarray(sent) ?? null, length - sent);
+        else if (bytes === null) sent += endpoint.writeZeros(length - sent);
+        else sent += endpoint.write(bytes, sent, length - sent);
       } catch (e) {
         if (!(e instanceof SocketError)) throw e;
         return sent > 0 ? ok(sent) : fail(e.code);
@@ -246,15 +214,14 @@ export class TcpFile extends File {
       if (got > 0 && (this.nonblocking || flags.dontWait === true || this.isAtEnd(endpoint))) return finish();
       if (got > 0) return null;
       if (this.done) return { ret: 0, data: nothing };
-      const errno = endpoint.takeError();
-      if (errno !== null) return fail(errno);
+      if (endpoint.error !== null) return fail(endpoint.takeError()!);
       if (endpoint.readEnded || (this.shut & RD) !== 0) return { ret: 0, data: nothing };
       if (this.isOver) return fail("ENOTCONN");
       return null;
     };
   }
 
-  private isAtEnd(endpoint: Endpoint): boolean {
+  private isAtEnd(endpoint: Connection): boolean {
     return endpoint.readEnded || endpoint.error !== null || (this.shut & RD) !== 0 || this.isOver;
   }
 
@@ -298,24 +265,21 @@ export class TcpFile extends File {
   close(): Attempt {
     const { endpoint } = this;
     this.listener?.close();
+    this.bound?.release();
+    this.bound = null;
     if (endpoint === null) return () => ok();
     const [on, seconds] = this.settings.linger;
     if (on !== 0 && seconds === 0) endpoint.abort();
     else endpoint.close();
-    if (on === 0 || seconds === 0 || this.nonblocking) {
-      endpoint.owner = null;
-      return () => ok();
-    }
+    if (on === 0 || seconds === 0 || this.nonblocking) return () => ok();
     const { clock } = this.ns.world;
     const until = clock.now + seconds * SECOND;
-    clock.at(until, () => this.wakes.woke(this));
+    clock.at(until, () => {});
     // sk_stream_wait_close: FIN-WAIT-1, CLOSING and LAST-ACK have something to be acknowledged
     return () => {
       const { stateName } = endpoint;
       const waits = stateName === "FIN-WAIT-1" || stateName === "CLOSING" || stateName === "LAST-ACK";
-      if (waits && clock.now < until) return null;
-      endpoint.owner = null;
-      return ok();
+      return waits && clock.now < until ? null : ok();
     };
   }
 

@@ -3,7 +3,7 @@
 import type { Namespace } from "../../host/namespace.ts";
 import { MS } from "../../link/clock.ts";
 import { SocketError } from "../errno.ts";
-import type { Endpoint } from "../tcp/endpoint.ts";
+import type { Connection } from "../tcp/connection.ts";
 import type { Level, OptionValue } from "./file.ts";
 import { integer, setBuffer } from "./options.ts";
 import type { TcpFile } from "./tcpfile.ts";
@@ -18,15 +18,6 @@ const maxSynCount = 127;
 const maxWindow = 32767;
 const minMss = 88;
 const defaultMss = 536;
-
-/** What a connection may have beside what every Endpoint has. */
-interface More {
-  linger2?: number;
-  synRetries?: number;
-  receiveErrors?: boolean;
-  softError: Endpoint["softError"];
-  urgData?: number;
-}
 
 export class TcpOptions {
   linger: readonly [number, number] = [0, 0];
@@ -74,21 +65,19 @@ export class TcpOptions {
   }
 
   /** What only a connection can be told. */
-  apply(endpoint: Endpoint): void {
-    const more = endpoint as unknown as More;
+  apply(endpoint: Connection): void {
     if (this.cork) endpoint.setCork(true);
-    if (this.linger2 !== 0 && more.linger2 !== undefined) more.linger2 = this.linger2;
-    if (this.synRetries !== 0 && more.synRetries !== undefined) more.synRetries = this.synRetries;
-    if (this.receiveErrors !== 0 && more.receiveErrors !== undefined) more.receiveErrors = true;
+    endpoint.linger2 = this.linger2;
+    endpoint.receiveErrors = this.receiveErrors !== 0;
+    if (this.synRetries !== 0) endpoint.synRetries = this.synRetries;
   }
 
   /** An urgent byte waits. */
-  hasUrgent(endpoint: Endpoint): boolean {
-    const { urgData } = endpoint as unknown as More;
-    return urgData === undefined ? endpoint.atMark : (urgData & 0x100) !== 0;
+  hasUrgent(endpoint: Connection): boolean {
+    return (endpoint.urgData & 0x100) !== 0;
   }
 
-  private get connection(): Endpoint {
+  private get connection(): Connection {
     const { endpoint } = this.file;
     if (endpoint === null) throw new SocketError("ENOTCONN");
     return endpoint;
@@ -184,17 +173,11 @@ export class TcpOptions {
   private takeError(): OptionValue {
     const { endpoint } = this.file;
     if (endpoint === null) return 0;
-    const hard = endpoint.takeError();
-    if (hard !== null) return hard;
-    const more = endpoint as unknown as More;
-    const soft = more.softError;
-    if (soft !== null) more.softError = null;
-    return soft ?? 0;
+    return endpoint.takeError() ?? 0;
   }
 
   set(name: string, value: OptionValue): void {
     const { endpoint, options } = this.file;
-    const more = endpoint as unknown as More | null;
     if (name === "SO_LINGER") {
       if (!Array.isArray(value)) throw new SocketError("EINVAL");
       this.linger = value as unknown as readonly [number, number];
@@ -262,11 +245,11 @@ export class TcpOptions {
         return endpoint?.setQuickAck(on);
       case "TCP_LINGER2":
         this.linger2 = v < 0 ? -1 : v > 120 ? 0 : v;
-        if (more?.linger2 !== undefined) more.linger2 = this.linger2;
+        if (endpoint !== null) endpoint.linger2 = this.linger2;
         return;
       case "TCP_SYNCNT":
         this.synRetries = range(1, maxSynCount);
-        if (more?.synRetries !== undefined) more.synRetries = v;
+        if (endpoint !== null) endpoint.synRetries = v;
         return;
       case "TCP_DEFER_ACCEPT":
         this.deferAccept = v;
@@ -284,7 +267,7 @@ export class TcpOptions {
         return;
       case "IP_RECVERR":
         this.receiveErrors = Number(on);
-        if (more?.receiveErrors !== undefined) more.receiveErrors = on;
+        if (endpoint !== null) endpoint.receiveErrors = on;
         return;
       default:
         throw new SocketError("ENOPROTOOPT");
