@@ -16,7 +16,7 @@ function foldHalf(sum: u64): u32 {
   return <u32>((sum + rotl<u64>(sum, 32)) >> 32);
 }
 
-/** For each n: what brings the last n bytes of sixteen to the front, with zeros behind. */
+/** For each n of 0 ... 16: what brings the last n bytes of sixteen to the front, with zeros behind. */
 // prettier-ignore
 const lasts: usize = memory.data<u32>([
   0x80808080, 0x80808080, 0x80808080, 0x80808080,
@@ -35,6 +35,7 @@ const lasts: usize = memory.data<u32>([
   0x06050403, 0x0a090807, 0x0e0d0c0b, 0x8080800f,
   0x05040302, 0x09080706, 0x0d0c0b0a, 0x80800f0e,
   0x04030201, 0x08070605, 0x0c0b0a09, 0x800f0e0d,
+  0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c,
 ], 16);
 
 /** Bytes of a group, and groups whose sums fit into 16 bits as `sum` takes them. */
@@ -102,6 +103,7 @@ function lanesSum(t: v128): u64 {
  * averages, whose high bits tell how often that wrapped around (two).
  */
 export function sum(p: usize, len: u32, sum: u64): u64 {
+  if (len - 16 <= 48) return sum + sumShort(p, len);
   if (len < 16) return sum + sumFew(p, len);
   while (len > PART) {
     sum += sumPart(p, PART);
@@ -110,6 +112,26 @@ export function sum(p: usize, len: u32, sum: u64): u64 {
     if (len < 16) return sum + sumFew(p, len);
   }
   return sum + sumPart(p, len);
+}
+
+/** Sum of 16 ... 64 bytes without branches: lengths differ too much for them to be foreseen. */
+// @ts-ignore: decorator
+@inline
+function sumShort(p: usize, len: u32): u64 {
+  let t = i32x4.extadd_pairwise_i16x8_u(v128.load(p));
+  t = i32x4.add(t, upTo16(p, len, 16));
+  t = i32x4.add(t, upTo16(p, len, 32));
+  return lanesSum(i32x4.add(t, upTo16(p, len, 48)));
+}
+
+/** Lanes of the bytes from `from` on, 16 at most; with fewer the vector that ends with them is read. */
+// @ts-ignore: decorator
+@inline
+function upTo16(p: usize, len: u32, from: u32): v128 {
+  const n = <u32>max<i32>(min<i32>(len - from, 16), 0);
+  return i32x4.extadd_pairwise_i16x8_u(
+    v128.swizzle(v128.load(p + min<u32>(len - 16, from)), v128.load(lasts + (n << 4))),
+  );
 }
 
 // @ts-ignore: decorator

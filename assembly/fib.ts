@@ -440,6 +440,7 @@ export function fibLookup(t: usize, address: u32): u32 {
   return chunks != 0 ? dirLookup(chunks, address) : slowLookup(t, address);
 }
 
+/** The same without the fast structure. */
 function slowLookup(t: usize, address: u32): u32 {
   if (load<u32>(t, MODE) == SLOW_MODE) {
     const len = ribMatch(load<u32>(t, LONG), address, 32);
@@ -460,7 +461,7 @@ export function fibMatch(t: usize, address: u32, max: u32): i32 {
 /** Looks `count` addresses up: u32 keys in the machine's order at `keys`, values to `out`. */
 export function fibBatch(t: usize, keys: usize, out: usize, count: u32): void {
   if (load<u32>(t, MODE) == FAST_MODE) return dirBatch(dirOf(t), keys, out, count);
-  for (let i: u32 = 0; i < count; i++) store<u32>(out + (i << 2), fibLookup(t, load<u32>(keys + (i << 2))));
+  for (let i: u32 = 0; i < count; i++) store<u32>(out + (i << 2), slowLookup(t, load<u32>(keys + (i << 2))));
 }
 
 /**

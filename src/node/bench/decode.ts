@@ -1,10 +1,11 @@
 // src/node/bench/decode.ts: a capture file to columns, every checksum verified.
 
 import { spawn, spawnSync } from "node:child_process";
-import { closeSync, cpSync, openSync, readSync } from "node:fs";
+import { cpSync } from "node:fs";
 import { Layer, Rec, Status } from "../../../assembly/record.ts";
 import { Column } from "../../../assembly/walklayout.ts";
 import { ColumnReader } from "../../capture/columns.ts";
+import { readColumns } from "../columns.ts";
 import { loadCore } from "../core.ts";
 import { packageFile } from "../package.ts";
 import { writeCaptures } from "./capturefile.ts";
@@ -45,25 +46,18 @@ class Decoder {
   private readonly core = loadCore();
 
   /** Reads the file to its end; the number of packets. With a tally the columns are looked at as well. */
-  read(path: string, tally: Tally | null): number {
+  async read(path: string, tally: Tally | null): Promise<number> {
     const { core } = this;
     const columns = new ColumnReader(core);
-    const fd = openSync(path, "r");
     let packets = 0;
     try {
-      for (;;) {
-        const n = readSync(fd, columns.chunk, 0, columns.chunk.length, null);
-        if (n === 0) break;
-        columns.push(n);
-        while (columns.next()) {
-          packets += columns.count;
-          if (tally === null) continue;
-          for (let i = 0; i < columns.count; i++) tally.add(core.u32, (columns.records + i * Column.Size) >>> 2);
-        }
-      }
-      columns.end();
+      await readColumns(path, columns, () => {
+        packets += columns.count;
+        if (tally === null) return true;
+        for (let i = 0; i < columns.count; i++) tally.add(core.u32, (columns.records + i * Column.Size) >>> 2);
+        return true;
+      });
     } finally {
-      closeSync(fd);
       columns.free();
     }
     return packets;
@@ -121,9 +115,9 @@ async function run(env: Env): Promise<void> {
     { path: some, bytes: env.size(20_000_000, 100_000) },
     { path: few, bytes: env.size(4_000_000, 50_000) },
   ]) as [number, number, number];
-  const tally = (path: string): Tally => {
+  const tally = async (path: string): Promise<Tally> => {
     const t = new Tally();
-    decoder.read(path, t);
+    await decoder.read(path, t);
     return t;
   };
   const program = (name: string, make: () => Promise<string>): Promise<Peer> =>
@@ -131,8 +125,8 @@ async function run(env: Env): Promise<void> {
       const c = env.start(await make(), [file]);
       return { answer: () => c.ask("digest"), run: () => c.number("run") };
     });
-  const tcpdumpExpects = tally(some);
-  const tsharkExpects = tally(few);
+  const tcpdumpExpects = await tally(some);
+  const tsharkExpects = await tally(few);
   const checks = ["ip.check_checksum", "tcp.check_checksum", "udp.check_checksum"].flatMap((o) => ["-o", `${o}:TRUE`]);
   const badFilter = "udp.checksum.status == 0 || tcp.checksum.status == 0 || icmp.checksum.status == 0";
   await env.measure({
@@ -140,10 +134,10 @@ async function run(env: Env): Promise<void> {
     unit: "Mpkt/s",
     better: "more",
     note: `a pcap file of ${packets} packets to columns, checksums verified`,
-    answer: () => tally(file).toString(),
-    run() {
+    answer: async () => (await tally(file)).toString(),
+    async run() {
       const from = now();
-      const n = decoder.read(file, null);
+      const n = await decoder.read(file, null);
       return n / (now() - from) / 1000;
     },
     peers: [
