@@ -23,7 +23,7 @@ const READ_SIZE = 65536;
 interface Write {
   readonly chunk: Uint8Array;
   at: number;
-  readonly done: ((error: Code | null) => void) | null;
+  readonly done: (error: Code | null) => void;
 }
 
 /** Runs a call on the stack; the errno that it threw, or null. */
@@ -187,40 +187,29 @@ export class TcpHandle implements Owner, Turn {
    * Writes what there is room for and keeps the rest, in which case `lastWriteAsync` is set and `done` is called later.
    * The errno of a write that failed at once.
    */
-  write(chunks: readonly Uint8Array[], done: (error: Code | null) => void): Code | null {
+  write(chunk: Uint8Array, done: (error: Code | null) => void): Code | null {
     this.lastWriteAsync = false;
-    let first = 0;
+    this.bytesWritten += chunk.length;
     let at = 0;
-    for (const c of chunks) this.bytesWritten += c.length;
     if (this.writes.length === 0) {
+      if (chunk.length === 0) return null;
       const error = attempt(() => {
-        for (; first < chunks.length; first++) {
-          const chunk = chunks[first]!;
-          at = chunk.length === 0 ? 0 : this.endpoint!.write(chunk, 0, chunk.length);
-          if (at < chunk.length) break;
-          at = 0;
-        }
+        at = this.endpoint!.write(chunk, 0, chunk.length);
       });
-      if (error !== null) return error;
-      if (first === chunks.length) return null;
+      if (error !== null || at === chunk.length) return error;
     }
     this.lastWriteAsync = true;
-    for (let i = first; i < chunks.length; i++) {
-      const chunk = chunks[i]!;
-      this.writes.push({ chunk, at: i === first ? at : 0, done: i === chunks.length - 1 ? done : null });
-      this.writeQueueSize += chunk.length - (i === first ? at : 0);
-    }
+    this.writes.push({ chunk, at, done });
+    this.writeQueueSize += chunk.length - at;
     return null;
   }
 
   private readonly flush = (): void => {
-    let error: Code | null = null;
     while (this.writes.length > 0 && !this.closed) {
       const w = this.writes[0]!;
       const rest = w.chunk.length - w.at;
       let n = rest;
-      // after a failure the pieces of the same write fail with it
-      error ??= attempt(() => {
+      const error = attempt(() => {
         n = this.endpoint!.write(w.chunk, w.at, rest);
       });
       if (error === null && n < rest) {
@@ -230,10 +219,7 @@ export class TcpHandle implements Owner, Turn {
       }
       this.writeQueueSize -= rest;
       this.writes.shift();
-      if (w.done === null) continue;
-      const result = error;
-      error = null;
-      w.done(result);
+      w.done(error);
     }
     if (this.writes.length === 0 && this.whenShut !== null) this.drain();
   };
@@ -288,7 +274,7 @@ export class TcpHandle implements Owner, Turn {
     const { whenConnected, whenShut } = this;
     this.whenConnected = this.whenShut = null;
     whenConnected?.("ECANCELED");
-    for (const w of this.writes.splice(0)) w.done?.("ECANCELED");
+    for (const w of this.writes.splice(0)) w.done("ECANCELED");
     this.writeQueueSize = 0;
     whenShut?.();
     this.onread = null;
@@ -350,9 +336,19 @@ export class ListenHandle implements Owner, Turn {
     this.scope(this.onconnection, new TcpHandle(this.host, endpoint, this.scope));
   }
 
-  getsockname(): AddressInfo {
+  address(): AddressInfo {
     return addressInfo(this.listener.localAddress, this.listener.localPort);
   }
+
+  /** The same as Node's own net.Server asks for it. */
+  getsockname(into: object): number {
+    Object.assign(into, this.address());
+    return 0;
+  }
+
+  ref(): void {}
+
+  unref(): void {}
 
   close(): void {
     if (this.closed) return;

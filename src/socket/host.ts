@@ -4,6 +4,7 @@ import { RouteType } from "../host/fib/route.ts";
 import type { Namespace } from "../host/namespace.ts";
 import type { World } from "../link/world.ts";
 import type { Stack } from "../transport/tcp/endpoint.ts";
+import { Tcp } from "../transport/tcp/tcp.ts";
 import { Udp } from "../transport/udp.ts";
 import { type Dgram, type DgramHost, makeDgram } from "./dgram.ts";
 import { Dns } from "./dns.ts";
@@ -86,7 +87,6 @@ export function hostOf(ns: Namespace, platform: Platform): Host {
 class NamespaceParts implements HostParts {
   readonly name: string;
   readonly world: World;
-  private madeUdp: Udp | null = null;
 
   constructor(private readonly ns: Namespace) {
     this.name = ns.name;
@@ -94,12 +94,16 @@ class NamespaceParts implements HostParts {
   }
 
   get tcp(): Stack {
-    throw new Error("TCP is missing");
+    const { tcp } = this.ns.transports;
+    if (tcp instanceof Tcp) return tcp;
+    const made = new Tcp(this.ns);
+    this.ns.transports.tcp = made;
+    return made;
   }
 
   get udp(): Udp {
     const { udp } = this.ns.transports;
-    return (this.madeUdp ??= udp instanceof Udp ? udp : new Udp(this.ns));
+    return udp instanceof Udp ? udp : new Udp(this.ns);
   }
 
   isLocal(address: number): boolean {

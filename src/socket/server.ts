@@ -1,6 +1,5 @@
 // src/socket/server.ts: net.Server: listening, accepting, closing once the last connection has gone.
 
-import type { Errno } from "../transport/errno.ts";
 import { SocketError } from "../transport/errno.ts";
 import { type AddressInfo, normalizeArgs, toNumber, unmapped } from "./addresses.ts";
 import { argType, argValue, checkNumber, checkPort, checkSignal, type Code, listenError, nodeError } from "./errors.ts";
@@ -58,23 +57,60 @@ export function accepted(server: ServerLike, handle: TcpHandle, host: SocketHost
   server.emit("connection", socket);
 }
 
-/** Opens the listening socket, or answers why not. */
-export function openListener(
-  host: SocketHost,
-  address: string | null,
-  port: number,
-  backlog: number,
-  onconnection: (handle: TcpHandle) => void,
-): ListenHandle | Code {
+/** A server that can listen: `_handle` is its listening socket, `_listeningId` tells a later call from an earlier one. */
+export interface Listening extends ServerLike {
+  _handle: unknown;
+  _listeningId: number;
+  once(event: string, listener: (...args: never[]) => void): unknown;
+  close(): unknown;
+}
+
+/** listen(...): for a Server of ours, and for Node's own, when it runs on a host. */
+export function listen(server: Listening, host: SocketHost, args: readonly unknown[]): void {
+  const [options, cb] = normalizeArgs(args);
+  if (server._handle) throw nodeError("ERR_SERVER_ALREADY_LISTEN");
+  if (cb !== null) server.once("listening", cb);
+  const id = ++server._listeningId;
+  const asked = listenRequest(args, options);
+  if (typeof asked === "string") {
+    host.platform.nextTick(() => void server.emit("error", pathError(asked)));
+    return;
+  }
+  if (asked.signal !== undefined) closeOn(server, asked.signal, host);
+  if (asked.host === undefined) open(server, host, null, asked.port, asked.backlog);
+  else {
+    host.lookup(asked.host, {}, (error, ip) => {
+      if (id !== server._listeningId) return;
+      if (error) server.emit("error", error);
+      else open(server, host, ip as string, asked.port, asked.backlog);
+    });
+  }
+}
+
+/** Opens the listening socket; why it cannot be is an 'error'. */
+function open(server: Listening, host: SocketHost, address: string | null, port: number, backlog: number): void {
   // an emulated host has no IPv6: without an address Node falls back to this one
   const at = ipv4(unmapped(address ?? "0.0.0.0"));
-  if (at === null) return "EAFNOSUPPORT";
-  try {
-    return new ListenHandle(host, at, port, backlog, onconnection);
-  } catch (e) {
-    if (e instanceof SocketError) return e.code satisfies Errno;
-    throw e;
+  let code: Code | null = at === null ? "EAFNOSUPPORT" : null;
+  if (at !== null) {
+    try {
+      server._handle = new ListenHandle(host, at, port, backlog, (handle) => accepted(server, handle, host));
+    } catch (e) {
+      if (!(e instanceof SocketError)) throw e;
+      ({ code } = e);
+    }
   }
+  host.platform.nextTick(() => {
+    if (code !== null) server.emit("error", listenError(code, address ?? "0.0.0.0", port));
+    else if (server._handle) server.emit("listening");
+  });
+}
+
+function closeOn(server: Listening, signal: AbortSignal, host: SocketHost): void {
+  const onAbort = (): void => void server.close();
+  if (signal.aborted) return host.platform.nextTick(onAbort);
+  signal.addEventListener("abort", onAbort, { once: true });
+  server.once("close", () => signal.removeEventListener("abort", onAbort));
 }
 
 export interface ServerOptions {
@@ -138,7 +174,7 @@ export function serverClass(platform: Platform) {
     keepAliveInitialDelay: number;
     highWaterMark: number;
     _connections = 0;
-    _listen: ListenHandle | null = null;
+    _handle: ListenHandle | null = null;
     _listeningId = 1;
 
     constructor(options: unknown, onConnection: unknown, host: SocketHost) {
@@ -167,60 +203,24 @@ export function serverClass(platform: Platform) {
     }
 
     listen(...args: unknown[]): this {
-      const [options, cb] = normalizeArgs(args);
-      if (this._listen !== null) throw nodeError("ERR_SERVER_ALREADY_LISTEN");
-      if (cb !== null) this.once("listening", cb as () => void);
-      const id = ++this._listeningId;
-      const asked = listenRequest(args, options);
-      if (typeof asked === "string") {
-        nextTick(() => this.emit("error", pathError(asked)));
-        return this;
-      }
-      if (asked.signal !== undefined) this._closeOn(asked.signal);
-      if (asked.host === undefined) this._open(null, asked.port, asked.backlog);
-      else {
-        this.host.lookup(asked.host, {}, (error, ip) => {
-          if (id !== this._listeningId) return;
-          if (error) this.emit("error", error);
-          else this._open(ip as string, asked.port, asked.backlog);
-        });
-      }
+      listen(this as unknown as Listening, this.host, args);
       return this;
-    }
-
-    _open(address: string | null, port: number, backlog: number): void {
-      const opened = openListener(this.host, address, port, backlog, (handle) => accepted(this, handle, this.host));
-      if (typeof opened === "string") {
-        nextTick(() => this.emit("error", listenError(opened, address ?? "0.0.0.0", port)));
-        return;
-      }
-      this._listen = opened;
-      nextTick(() => {
-        if (this._listen !== null) this.emit("listening");
-      });
-    }
-
-    _closeOn(signal: AbortSignal): void {
-      const onAbort = (): void => void this.close();
-      if (signal.aborted) return nextTick(onAbort);
-      signal.addEventListener("abort", onAbort, { once: true });
-      this.once("close", () => signal.removeEventListener("abort", onAbort));
     }
 
     close(cb?: (error?: Error) => void): this {
       this._listeningId++;
       if (typeof cb === "function") {
-        if (this._listen === null) this.once("close", () => cb(nodeError("ERR_SERVER_NOT_RUNNING")));
+        if (this._handle === null) this.once("close", () => cb(nodeError("ERR_SERVER_NOT_RUNNING")));
         else this.once("close", cb);
       }
-      this._listen?.close();
-      this._listen = null;
+      this._handle?.close();
+      this._handle = null;
       this._emitCloseIfDrained();
       return this;
     }
 
     _emitCloseIfDrained(): void {
-      if (this._listen !== null || this._connections > 0) return;
+      if (this._handle !== null || this._connections > 0) return;
       nextTick(() => this.emit("close"));
     }
 
@@ -230,11 +230,11 @@ export function serverClass(platform: Platform) {
     }
 
     get listening(): boolean {
-      return this._listen !== null;
+      return this._handle !== null;
     }
 
     address(): AddressInfo | null {
-      return this._listen === null ? null : this._listen.getsockname();
+      return this._handle === null ? null : this._handle.address();
     }
 
     ref(): this {

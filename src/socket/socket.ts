@@ -265,10 +265,10 @@ export function socketClass(platform: Platform) {
       if (this.tcp === null) return done(nodeError("ERR_SOCKET_CLOSED"));
       this._unrefTimer();
       const before = this.tcp.bytesWritten;
-      const error = this.tcp.write(
-        chunks.map((c) => bytesOf(c.chunk, c.encoding)),
-        (code) => this._written(code, done),
-      );
+      // several go down as one, as writev(2) sends them
+      const bytes = chunks.map((c) => bytesOf(c.chunk, c.encoding));
+      const all = bytes.length === 1 ? bytes[0]! : Buffer.concat(bytes);
+      const error = this.tcp.write(all, (code) => this._written(code, done));
       if (error !== null) return done(errnoError(error, "write"));
       if (this.tcp.lastWriteAsync) this._lastWriteQueueSize = this.tcp.bytesWritten - before;
       else done();
