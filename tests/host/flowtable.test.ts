@@ -12,7 +12,7 @@ import type { Namespace } from "../../src/host/namespace.ts";
 import type { Transport } from "../../src/host/transport.ts";
 import { buildLab, type Lab } from "../../src/lab/build.ts";
 import { LabText } from "../../src/lab/read.ts";
-import { coreOf, overBuilds } from "../support/cores.ts";
+import { coreOf } from "../support/cores.ts";
 import { checksum } from "../support/ip.ts";
 
 const lab = readFileSync(new URL("../../fixtures/demo/lab.yaml", import.meta.url), "utf8")
@@ -148,6 +148,9 @@ const remedies: readonly (readonly [Name, string])[] = [
   ["host", "ip neigh flush dev docker0"],
   ["host", "sysctl net.ipv4.ip_forward=1"],
   ["host", "sysctl net.netfilter.nf_conntrack_max=1000"],
+  ["host", "ip link set docker0 mtu 1500"],
+  ["host", "ip link set vethweb1 mtu 1500"],
+  ["host", "iptables -P FORWARD ACCEPT"],
   ["router", "ip route del 198.51.100.20/32 dev eth0"],
   ["router", "tc qdisc del dev eth1 root"],
   ["web1", "ip link set eth0 up"],
@@ -175,6 +178,14 @@ interface Shape {
 type Step =
   | { readonly kind: "client" | "web" | "mixed"; readonly proto: number; readonly times: number; readonly shape: Shape }
   | { readonly kind: "run"; readonly command: number }
+  | {
+      readonly kind: "around";
+      readonly command: number;
+      readonly proto: number;
+      readonly answers: boolean;
+      readonly shape: Shape;
+    }
+  | { readonly kind: "stream"; readonly proto: number; readonly answers: boolean; readonly shape: Shape }
   | { readonly kind: "talk"; readonly shape: Shape; readonly times: number }
   | { readonly kind: "wait"; readonly time: number }
   | { readonly kind: "flush" | "look" | "events" | "out" | "heal" };
@@ -192,7 +203,7 @@ const shape: fc.Arbitrary<Shape> = fc.record({
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
-    weight: 14,
+    weight: 8,
     arbitrary: fc.record({
       kind: fc.constantFrom("client" as const, "client" as const, "web" as const, "mixed" as const),
       proto: fc.constantFrom(6, 17),
@@ -200,8 +211,27 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       shape,
     }),
   },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("run" as const), command: fc.nat(commands.length - 1) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("run" as const), command: fc.nat(commands.length - 1) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("wait" as const), time: fc.nat(times.length - 1) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant("around" as const),
+      command: fc.nat(commands.length - 1),
+      proto: fc.constantFrom(6, 17),
+      answers: fc.boolean(),
+      shape,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("stream" as const),
+      proto: fc.constantFrom(6, 17),
+      answers: fc.boolean(),
+      shape,
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant("talk" as const), shape, times: fc.integer({ min: 1, max: 6 }) }),
@@ -355,6 +385,31 @@ class Net {
     }
   }
 
+  /** Packets as they mostly are, enough of them for their flows to be known. */
+  private plain(s: { proto: number; answers: boolean; shape: Shape }): void {
+    const good = { ...s.shape, ttl: 0, tos: 0, spoilt: 9, seq: 9, dport: 9, flags: 5 };
+    if (s.proto === 6) this.talk(good, 1);
+    for (let i = 0; i < 4; i++) {
+      this.fromClient(s.proto, good);
+      if (s.answers) this.fromWeb(s.proto, good);
+    }
+  }
+
+  private heal(): void {
+    for (const [name, command] of remedies) this.run(name, command);
+  }
+
+  /** Traffic for longer than bridges and neighbours remember who is silent. */
+  private stream(s: { proto: number; answers: boolean; shape: Shape }): void {
+    const { clock } = this.lab.world;
+    this.heal();
+    this.run("host", "ip link set docker0 type bridge ageing_time 500");
+    for (let i = 0; i < 12; i++) {
+      this.plain(s);
+      clock.advance(clock.now + 4e9);
+    }
+  }
+
   do(s: Step): void {
     const { world } = this.lab;
     switch (s.kind) {
@@ -384,8 +439,19 @@ class Net {
       case "talk":
         this.talk(s.shape, s.times);
         break;
+      case "around": {
+        const [name, command] = commands[s.command]!;
+        this.heal();
+        this.plain(s);
+        this.run(name, command);
+        this.plain(s);
+        break;
+      }
+      case "stream":
+        this.stream(s);
+        break;
       case "heal":
-        for (const [name, command] of remedies) this.run(name, command);
+        this.heal();
         break;
       case "wait":
         world.clock.advance(world.clock.now + times[s.time]!);
