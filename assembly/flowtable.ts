@@ -19,6 +19,8 @@ import * as ethernet from "./wire/ethernet.ts";
 import * as ipv4 from "./wire/ipv4.ts";
 
 const SLOT: u32 = 128;
+/** Of so many packets (and one) that miss where another flow is, one may put that out. */
+const SELDOM: u32 = 15;
 const ETHERNET: u32 = 14;
 /** EtherType 0x0800 and the fragment bits, as a little-endian machine reads them. */
 const IPV4: u16 = 0x0008;
@@ -226,15 +228,19 @@ function key(h: usize, ip: usize, total: u32): void {
  */
 function miss(table: usize, slot: usize, tag: u32): usize {
   const before = load<u32>(slot, Flow.Tag);
-  if (before != tag) {
-    store<u32>(slot, tag, Flow.Tag);
-    if (before == 0) return 0;
+  const free = isFree(slot, load<u32>(table, FlowTable.Generation));
+  store<u32>(slot, tag, Flow.Tag);
+  if (before == 0) return 0;
+  if (before != tag || !free) {
     const crowded = load<u32>(table, FlowTable.Crowded) + 1;
     store<u32>(table, crowded, FlowTable.Crowded);
-    if (crowded <= 2 * load<u32>(table, FlowTable.Mask)) return 0;
-    store<u32>(table, 0, FlowTable.Crowded);
-    store<u32>(table, 0, FlowTable.Missed);
-    return 1;
+    if (crowded > 2 * load<u32>(table, FlowTable.Mask)) {
+      store<u32>(table, 0, FlowTable.Crowded);
+      store<u32>(table, 0, FlowTable.Missed);
+      return 1;
+    }
+    // flows that put out each other for ever would cost more than the long way alone
+    if (before != tag || (crowded & SELDOM) != 0) return 0;
   }
   store<u32>(table, <u32>slot, FlowTable.Missed);
   store<u32>(table, tag, FlowTable.MissedTag);

@@ -20,7 +20,7 @@ export enum FlowTable {
   MissedTag = 16,
   /** Not 0: packets were counted in slots since it was cleared. */
   Dirty = 20,
-  /** Packets since the size was last looked at that missed in a slot where another flow had missed before. */
+  /** Packets since the size was last looked at that missed in a slot that another flow has, or missed in before. */
   Crowded = 24,
 }
 

@@ -60,8 +60,6 @@ export class FlowTable implements FlowPath {
   private readonly world: World;
   private readonly shared: Shared;
   private records: (Repeated | null)[] = [];
-  /** Flows that put out another since the size was last looked at. */
-  private crowded = 0;
   private isOn = true;
   private told = 0;
 
@@ -140,9 +138,6 @@ export class FlowTable implements FlowPath {
   private keep(slot: number, generation: number): void {
     const { u32, notes, table } = this;
     const tag = u32[(table + Table.MissedTag) >> 2]!;
-    const mask = u32[(table + Table.Mask) >> 2]!;
-    const stale = u32[(slot + Flow.Generation) >> 2] !== generation;
-    if (u32[(slot + Flow.Dev) >> 2] !== 0 && !stale && ++this.crowded > mask >> 1 && this.grow()) return;
     const index = (slot - u32[(table + Table.Slots) >> 2]!) / SLOT;
     this.tell(slot, index);
     const last = notes.last!;
@@ -165,7 +160,6 @@ export class FlowTable implements FlowPath {
 
   private resize(slots: number): void {
     this.settle();
-    this.crowded = 0;
     this.records = Array.from({ length: slots }, () => null);
     if (!this.x.flowResize(this.table, slots)) {
       this.x.flowResize(this.table, 0);
