@@ -55,6 +55,13 @@ export class Dns {
     };
   }
 
+  /** dns.resolve4: the name servers' answer, whatever the hosts table says. */
+  resolve4(name: string, callback: (error: Error | null, addresses?: readonly string[]) => void): void {
+    if (this.resolver !== null) return this.resolver.resolve4(name, callback);
+    const e = Object.assign(new Error(`queryA ENOTFOUND ${name}`), { code: "ENOTFOUND", syscall: "queryA" });
+    this.platform.nextTick(callback, Object.assign(e, { hostname: name }) as Error | null);
+  }
+
   /** `lookup(hostname[, options], callback)`: options an object or a family. The answer is never given before it returns. */
   readonly lookup = (hostname: string, options: unknown, callback?: unknown): void => {
     const cb = (callback ?? options) as LookupCallback;

@@ -1,0 +1,53 @@
+// src/node/program.ts: runs unmodified Node programs as hosts of an emulated network, several at a time in one process.
+//
+// Which host code runs on follows its asynchronous context (AsyncLocalStorage): what a program starts, and every callback
+// of its sockets and timers, belongs to its host. On a host, node:net, dgram, dns, http, https, http2, tls and fetch reach
+// the emulated network; outside of any host they are what they were.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Host } from "../socket/host.ts";
+import { patchDgram, patchDns, patchOs } from "./programnames.ts";
+import { patchFetch } from "./programfetch.ts";
+import { patchNet } from "./programnet.ts";
+import { patchTls } from "./programtls.ts";
+
+const running = new AsyncLocalStorage<Host>();
+
+/** The host that the caller runs on; undefined outside of any. */
+export function currentHost(): Host | undefined {
+  return running.getStore();
+}
+
+let installed = false;
+
+/** Puts the dispatching parts in place, once a process; they stay. */
+function install(): void {
+  if (installed) return;
+  installed = true;
+  patchNet(currentHost);
+  patchTls(currentHost);
+  patchDgram(currentHost);
+  patchDns(currentHost);
+  patchOs(currentHost);
+  patchFetch(currentHost);
+}
+
+/** Runs `program` as code on the host; all that it starts stays there. */
+export function runOn<T>(host: Host, program: () => T): T {
+  install();
+  return running.run(host, program);
+}
+
+let loads = 0;
+
+/**
+ * Runs a program's file on the host: an instance of its own, though other hosts run the same file. Answers its exports
+ * once its top level is done. What the file imports is shared, as it is between the threads of no program.
+ */
+export function loadOn(host: Host, file: string): Promise<Record<string, unknown>> {
+  const url = pathToFileURL(resolve(file));
+  url.searchParams.set("host", `${host.name}.${++loads}`);
+  return runOn(host, () => import(url.href) as Promise<Record<string, unknown>>);
+}
