@@ -37,7 +37,7 @@ export class Clock {
   /** Called when something is set that happens before all else: whoever sleeps until the next event wakes up. */
   onEarlier: (() => void) | null = null;
 
-  /** Runs `run` at `at` (now, if that is past). */
+  /** Runs `run` at `at` (now, if that is past; the next nanosecond, if it is between two). */
   at(at: number, run: () => void): Timer {
     return this.set(at, run, this.order++);
   }
@@ -48,7 +48,7 @@ export class Clock {
   }
 
   private set(at: number, run: () => void, order: number): Timer {
-    const timer: Timer = { at: Math.max(at, this.now), order, run, slot: -1 };
+    const timer: Timer = { at: Math.ceil(Math.max(at, this.now)), order, run, slot: -1 };
     this.push(timer);
     return timer;
   }
@@ -64,7 +64,7 @@ export class Clock {
 
   /** Sets the timer, or moves it. */
   arm(timer: Timer, at: number): void {
-    const to = at > this.now ? at : this.now;
+    const to = at > this.now ? Math.ceil(at) : this.now;
     const { slot } = timer;
     timer.order = this.order++;
     if (slot < 0) {

@@ -78,10 +78,17 @@ export class Egress implements Node {
     else dev.owner.world.x.packetFree(frame);
   };
 
+  /** In front of a bridge: no flow may learn a way past what stands here. */
+  private through(node: Node, frame: Frame): void {
+    const watch = this.dev.owner.flows?.notes;
+    if (watch !== undefined && watch.frame === frame) watch.forget();
+    node.receive(0, frame);
+  }
+
   private apply(): void {
     const { dev, netem } = this;
     const node = this.cuts > 0 ? this : netem;
-    if (this.xmit !== null) dev.xmit = node === null ? this.xmit : (frame) => node.receive(0, frame);
+    if (this.xmit !== null) dev.xmit = node === null ? this.xmit : (frame) => this.through(node, frame);
     else {
       dev.peer = node ?? this.peer;
       dev.peerPort = node === null ? this.port : 0;

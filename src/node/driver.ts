@@ -82,17 +82,17 @@ export class Driver {
    * Starts `work` and runs the world until its promise settles; what it settles to is the answer. Rejects with
    * `DriveError` when nothing is left to happen, or at `until`, while it is pending.
    */
-  run<T>(work: () => T | PromiseLike<T>): Promise<T> {
-    return this.go(work, false) as Promise<T>;
+  run<T>(work: () => T | PromiseLike<T>, options = this.options): Promise<T> {
+    return this.go(work, false, options) as Promise<T>;
   }
 
   /** Runs the world until nothing is left to happen, or until `until`. */
   runAll(): Promise<void> {
-    return this.go(() => new Promise<never>(() => {}), true) as Promise<void>;
+    return this.go(() => new Promise<never>(() => {}), true, this.options) as Promise<void>;
   }
 
-  private go<T>(work: () => T | PromiseLike<T>, toTheEnd: boolean): Promise<T | void> {
-    const { world, options } = this;
+  private go<T>(work: () => T | PromiseLike<T>, toTheEnd: boolean, options: DriveOptions): Promise<T | void> {
+    const { world } = this;
     if (Driver.busyWorlds.has(world)) throw new Error("this world is being driven already");
     const until = options.until ?? world.clock.now + 100 * HOUR;
     const virtual = options.timers ?? true;
@@ -126,7 +126,9 @@ export class Driver {
           }
         } catch (e) {
           settle(() => reject(e as Error));
-          finish();
+          if (e === this.thrown) this.unwind(finish);
+          else finish();
+          if (e === this.thrown) throw e;
         }
       };
       try {
@@ -141,6 +143,8 @@ export class Driver {
     });
   }
 
+  /** What a nextTick callback threw. */
+  private thrown: unknown = null;
   private waited = 0;
   private instant = -1;
   private atOnce = 0;
@@ -173,9 +177,26 @@ export class Driver {
       } while (this.turns === turns && n < STRETCH && clock.next() <= until);
       // without it every turn is a round of the event loop
       if (runTicks === null) return "again";
-      runTicks();
+      try {
+        runTicks();
+      } catch (e) {
+        this.thrown = e;
+        throw e;
+      }
     }
     return "again";
+  }
+
+  /**
+   * A nextTick callback threw: Node's own records of who is running are good again only once the exception has left
+   * JavaScript. It is caught there, and the drive ends with it.
+   */
+  private unwind(finish: () => void): void {
+    if (process.hasUncaughtExceptionCaptureCallback()) return finish();
+    process.setUncaughtExceptionCaptureCallback(() => {
+      process.setUncaughtExceptionCaptureCallback(null);
+      finish();
+    });
   }
 
   /** Callbacks of programs so far. */

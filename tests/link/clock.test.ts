@@ -33,6 +33,13 @@ describe("clock", () => {
     expect(ran).toEqual([100, 100]);
   });
 
+  it("time is whole nanoseconds", () => {
+    const c = new Clock();
+    const t = c.timer(() => {});
+    c.arm(t, 2.5);
+    expect([c.at(1.25, () => {}).at, t.at]).toEqual([2, 3]);
+  });
+
   it("of timers of the wheel the last set runs first, before those of the heap", () => {
     const c = new Clock();
     const ran: number[] = [];

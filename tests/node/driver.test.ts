@@ -70,6 +70,23 @@ describe("drive", () => {
     expect(w.clock.now).toBe(10 * MS);
   });
 
+  it("an exception in a tick ends it, and the process goes on", async () => {
+    const w = world();
+    for (let i = 0; i < 3; i++) {
+      const failed = drive(w, async () => {
+        setTimeout(() => {
+          process.nextTick(() => {
+            throw new Error("in a tick");
+          });
+        }, 10);
+        await sleep(1000);
+      });
+      await expect(failed).rejects.toThrow("in a tick");
+      await new Promise((done) => setImmediate(done));
+    }
+    expect(await drive(w, () => sleep(5000).then(() => "fine"))).toBe("fine");
+  });
+
   it("one event after the other: promises, ticks and immediates of one are done before the next", async () => {
     const w = world();
     const ran: string[] = [];
