@@ -11,7 +11,7 @@ import { fold, sum20 } from "./checksum.ts";
 import { dirOf, find, hold } from "./conntrack.ts";
 import { trackKnown } from "./conntrackin.ts";
 import { Ct, CtStatus, CtTable, Manip } from "./conntracklayout.ts";
-import { Flow, FlowBit, FlowDev, FlowTable } from "./flowtablelayout.ts";
+import { Flow, FlowBit, FlowDev, FlowTable, FlowTags } from "./flowtablelayout.ts";
 import { Pkt, PktFlag, PktType } from "./layout.ts";
 import { rewrite } from "./nat.ts";
 import { ipKey } from "./ip.ts";
@@ -19,6 +19,7 @@ import * as ethernet from "./wire/ethernet.ts";
 import * as ipv4 from "./wire/ipv4.ts";
 
 const SLOT: u32 = 128;
+const TAGS_SHIFT: u32 = 3;
 /** Of so many packets (and one) that miss where another flow is, one may put that out. */
 const SELDOM: u32 = 15;
 const ETHERNET: u32 = 14;
@@ -50,10 +51,20 @@ const NOTE: i32 = -1;
 /** Makes room for so many flows, a power of two; all that was kept is forgotten. False: no memory. */
 export function resize(table: usize, slots: u32): bool {
   const p = slots == 0 ? 0 : alloc(slots * SLOT);
-  if (slots != 0 && p == 0) return false;
+  const tags = slots == 0 ? 0 : alloc(slots << TAGS_SHIFT);
+  if (slots != 0 && (p == 0 || tags == 0)) {
+    release(p, slots * SLOT);
+    release(tags, slots << TAGS_SHIFT);
+    return false;
+  }
   const old = load<u32>(table, FlowTable.Slots);
-  if (old != 0) release(old, (load<u32>(table, FlowTable.Mask) + 1) * SLOT);
+  const count = load<u32>(table, FlowTable.Mask) + 1;
+  if (old != 0) {
+    release(old, count * SLOT);
+    release(load<u32>(table, FlowTable.Tags), count << TAGS_SHIFT);
+  }
   store<u32>(table, <u32>p, FlowTable.Slots);
+  store<u32>(table, <u32>tags, FlowTable.Tags);
   store<u32>(table, slots - 1, FlowTable.Mask);
   store<u32>(table, 0, FlowTable.Missed);
   store<u32>(table, 0, FlowTable.Crowded);
@@ -119,10 +130,6 @@ function isFlow(slot: usize, dev: usize, src: u32, dst: u32, ports: u32, info: u
   );
 }
 
-function isFree(slot: usize, generation: u32): bool {
-  return load<u32>(slot, Flow.Dev) == 0 || load<u32>(slot, Flow.Generation) != generation;
-}
-
 /** One namespace: the slot that took the packet; 0: missed, 1: missed, and worth noting. */
 function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
   const table: usize = load<u32>(dev, FlowDev.Table);
@@ -151,17 +158,22 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
     return 1;
   }
   const hash = hashOf(dev, src, dst, ports, info);
-  const home = slots + (hash & load<u32>(table, FlowTable.Mask)) * SLOT;
+  const tag = hash | 1;
   const generation = load<u32>(table, FlowTable.Generation);
-  let slot = home;
-  if (!isFlow(slot, dev, src, dst, ports, info, mark, generation)) {
-    // of two flows that want one slot the second stands beside it
-    slot = slots + ((hash & load<u32>(table, FlowTable.Mask)) ^ 1) * SLOT;
-    if (!isFlow(slot, dev, src, dst, ports, info, mark, generation)) {
-      if (!first) return 0;
-      const beside = load<u32>(slot, Flow.Tag) == (hash | 1) || (isFree(slot, generation) && !isFree(home, generation));
-      return miss(table, beside ? slot : home, hash | 1);
-    }
+  const tags: usize = load<u32>(table, FlowTable.Tags);
+  let i = hash & load<u32>(table, FlowTable.Mask);
+  // of two flows that want one slot the second stands beside it
+  if (load<u32>(tags + (i << TAGS_SHIFT), FlowTags.Flow) != tag) {
+    const beside = tags + ((i ^ 1) << TAGS_SHIFT);
+    if (load<u32>(beside, FlowTags.Flow) == tag || load<u32>(beside, FlowTags.Missed) == tag) i ^= 1;
+    else if (load<u32>(beside, FlowTags.Flow) == 0 && load<u32>(tags + (i << TAGS_SHIFT), FlowTags.Flow) != 0) i ^= 1;
+  }
+  const slot = slots + i * SLOT;
+  if (
+    load<u32>(tags + (i << TAGS_SHIFT), FlowTags.Flow) != tag ||
+    !isFlow(slot, dev, src, dst, ports, info, mark, generation)
+  ) {
+    return first ? miss(table, i, tag) : 0;
   }
   const own: usize = load<u32>(slot, Flow.Own);
   if (load<u32>(eth) != load<u32>(own) || load<u16>(eth, 4) != load<u16>(own, 4)) return 0;
@@ -177,7 +189,7 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
   }
   if (load<u32>(slot, Flow.CtTable) != 0) {
     const e = known(slot, h, ip, p, total, src, dst, ports, proto, now);
-    if (e <= 1) return first && e == 1 ? miss(table, slot, hash | 1) : 0;
+    if (e <= 1) return first && e == 1 ? miss(table, i, tag) : 0;
     const other = 1 - dirOf(load<u32>(slot, Flow.CtInfo));
     if ((bits & FlowBit.Destination) != 0) rewrite(ip, total, e, other, Manip.Dst, false);
     if ((bits & FlowBit.Source) != 0) {
@@ -226,12 +238,16 @@ function key(h: usize, ip: usize, total: u32): void {
  * A flow is noted when its second packet comes by: one that is the only one of its flow costs nothing. Where flows come by
  * in turn, more of them than there are slots, none would: then more slots are asked for (`Missed` 0).
  */
-function miss(table: usize, slot: usize, tag: u32): usize {
-  const before = load<u32>(slot, Flow.Tag);
-  const free = isFree(slot, load<u32>(table, FlowTable.Generation));
-  store<u32>(slot, tag, Flow.Tag);
+function miss(table: usize, i: u32, tag: u32): usize {
+  const tags: usize = load<u32>(table, FlowTable.Tags) + (i << TAGS_SHIFT);
+  const slot: usize = load<u32>(table, FlowTable.Slots) + i * SLOT;
+  const before = load<u32>(tags, FlowTags.Missed);
+  store<u32>(tags, tag, FlowTags.Missed);
   if (before == 0) return 0;
-  if (before != tag || !free) {
+  if (
+    before != tag ||
+    (load<u32>(tags, FlowTags.Flow) != 0 && load<u32>(slot, Flow.Generation) == load<u32>(table, FlowTable.Generation))
+  ) {
     const crowded = load<u32>(table, FlowTable.Crowded) + 1;
     store<u32>(table, crowded, FlowTable.Crowded);
     if (crowded > 2 * load<u32>(table, FlowTable.Mask)) {

@@ -15,20 +15,22 @@ export enum FlowTable {
   Mask = 4,
   /** Moves with every change that a flow may depend on: slots of another generation are stale. */
   Generation = 8,
-  /** The slot for the packet that was missed last. */
+  /** The slot for the packet that was missed last, and its tag. */
   Missed = 12,
   MissedTag = 16,
   /** Not 0: packets were counted in slots since it was cleared. */
   Dirty = 20,
   /** Packets since the size was last looked at that missed in a slot that another flow has, or missed in before. */
   Crowded = 24,
+  /** Two words for each slot, apart from them so that a miss reads little: `FlowTags`. */
+  Tags = 28,
 }
 
 /**
  * A flow: what its packets must look like, what becomes of them, and what was counted. 128 bytes:
  *
- *     0                    28                         56               82            104                120
- *     | key, generation    | connection as it was     | new addresses  | way on      | counters         | tag
+ *     0                    28                         56               76            92                 120
+ *     | key, generation    | connection as it was     | new addresses  | way on      | counters         | last seen |
  */
 export enum Flow {
   /** The device that it comes in by (`FlowDev`); 0: the slot is empty. */
@@ -67,9 +69,15 @@ export enum Flow {
   Packets = 92,
   Bytes = 100,
   RxBytes = 108,
-  /** Tag of the packet that missed here last. */
-  Tag = 116,
   Last = 120,
+}
+
+/** A slot's tags: hashes with bit 0 set. */
+export enum FlowTags {
+  /** Of the flow that has it; 0: none. */
+  Flow = 0,
+  /** Of the packet that missed here last. */
+  Missed = 4,
 }
 
 export enum FlowBit {

@@ -4,7 +4,7 @@
 // where the flow's next packets take one call, through several namespaces if nothing else waits for its turn. What they
 // would have counted is counted in the core and told (`settle`) before anybody reads it.
 
-import { Flow, FlowTable as Table } from "../../assembly/flowtablelayout.ts";
+import { Flow, FlowTable as Table, FlowTags } from "../../assembly/flowtablelayout.ts";
 import type { Frame } from "../core/core.ts";
 import type { FlowPath } from "../link/flowpath.ts";
 import type { Interface } from "../link/interface.ts";
@@ -14,6 +14,7 @@ import type { Namespace } from "./namespace.ts";
 
 const TABLE_SIZE = 32;
 const SLOT = 128;
+const TAGS = 8;
 const ETHERNET = 14;
 /** Slots at first, and at most. */
 const FIRST = 4;
@@ -144,7 +145,7 @@ export class FlowTable implements FlowPath {
     const owner = (last.owner as Namespace).flows;
     const end = (this.shared.number(last, owner) << 1) | (notes.local ? 1 : 0);
     this.records[index] = notes.write(slot, generation, end);
-    u32[(slot + Flow.Tag) >> 2] = tag;
+    u32[(u32[(table + Table.Tags) >> 2]! + index * TAGS + FlowTags.Flow) >> 2] = tag;
   }
 
   /** More slots, empty ones; false: as many as may be are there. */
@@ -185,7 +186,7 @@ export class FlowTable implements FlowPath {
     const bytes = Number(view.getBigUint64(slot + Flow.Bytes, true));
     const received = Number(view.getBigUint64(slot + Flow.RxBytes, true));
     const last = view.getFloat64(slot + Flow.Last, true);
-    u8.fill(0, slot + Flow.Packets, slot + Flow.Tag);
+    u8.fill(0, slot + Flow.Packets, slot + Flow.Last);
     this.told += packets;
     for (const c of r.counters) {
       c.packets += packets;
