@@ -28,6 +28,10 @@ export class Output {
     const { u32 } = core;
     u32[(frame + Pkt.Flags) >> 2]! |= PktFlag.Local;
     ns.setRouteFlags(frame, route);
+    // nothing there can change the packet
+    if (route.dev !== null && ns.world.tracer === null && ns.hooks.isEmpty(Hook.Output)) {
+      return this.output(frame, route, null);
+    }
     const net = u32[(frame + Pkt.Net) >> 2]!;
     const src = x.ipv4Src(net);
     const dst = x.ipv4Dst(net);

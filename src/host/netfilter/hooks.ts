@@ -72,6 +72,11 @@ export class Hooks {
     this.owner.flows?.changed();
   }
 
+  /** Nothing is registered there: running it would change nothing. */
+  isEmpty(hook: Hook): boolean {
+    return this.lists[hook]!.length === 0;
+  }
+
   /** Runs a hook; false when the frame is gone (dropped here, or taken by a hook). `Data` is at the IP header. */
   run(hook: Hook, frame: Frame, input: Interface | null, output: Interface | null): boolean {
     return this.runAbove(hook, ALL, frame, input, output);
