@@ -55,10 +55,11 @@ export class Tcp implements Transport, Stack {
   challengeStamp = -1;
   challengeCount = 0;
   private readonly listeners = new Map<number, Listener[]>();
-  private readonly bounds = new Map<object, Bound>();
   private readonly flow = new Flow();
-  /** Whose owners are to be told, and when that happens. */
-  private readonly woken: Wakeable[] = [];
+  /** Whose owners are to be told, and when that happens. Two lists in turn: who is told may wake others. */
+  private woken: Wakeable[] = [];
+  private told: Wakeable[] = [];
+  private wokenCount = 0;
   private readonly wakeTimer: Timer;
   private probe: Connection | null = null;
 
@@ -159,16 +160,17 @@ export class Tcp implements Transport, Stack {
    * well be what sent the frame that is answered.
    */
   wake(who: Wakeable): void {
-    this.woken.push(who);
+    this.woken[this.wokenCount++] = who;
     if (this.wakeTimer.at < 0) this.clock.arm(this.wakeTimer, this.clock.now);
   }
 
   private wakeAll(): void {
     const { woken } = this;
-    const n = woken.length;
+    const n = this.wokenCount;
+    this.woken = this.told;
+    this.told = woken;
+    this.wokenCount = 0;
     for (let i = 0; i < n; i++) woken[i]!.tellOwner();
-    woken.splice(0, n);
-    if (woken.length > 0 && this.wakeTimer.at < 0) this.clock.arm(this.wakeTimer, this.clock.now);
   }
 
   // -- opening
@@ -200,8 +202,7 @@ export class Tcp implements Transport, Stack {
       throw new SocketError("EADDRINUSE");
     }
     bound.listening = true;
-    const listener = new Listener(this, bound.address, bound.port, backlog, owner, options);
-    this.bounds.set(listener, bound);
+    const listener = new Listener(this, bound.address, bound.port, backlog, owner, options, bound);
     const list = this.listeners.get(bound.port);
     if (list === undefined) this.listeners.set(bound.port, [listener]);
     else list.push(listener);
@@ -214,11 +215,8 @@ export class Tcp implements Transport, Stack {
     const i = list.indexOf(listener);
     if (i >= 0) list.splice(i, 1);
     if (list.length === 0) this.listeners.delete(listener.localPort);
-    const bound = this.bounds.get(listener);
-    this.bounds.delete(listener);
-    if (bound === undefined) return;
-    bound.listening = false;
-    bound.release();
+    listener.bound.listening = false;
+    listener.bound.release();
   }
 
   /** tcp_v4_connect, tcp_connect. `bound`: a port that bind() gave. */
@@ -258,7 +256,7 @@ export class Tcp implements Transport, Stack {
     c.remoteAddress = dst;
     c.remotePort = port;
     c.key = key;
-    this.bounds.set(c, place);
+    c.bound = place;
     this.begin(c);
     return c;
   }
@@ -301,7 +299,7 @@ export class Tcp implements Transport, Stack {
     initialWindow(c, c.advertisedMss);
     c.rcvWup = c.rcvNxt;
     c.headerLen = 20;
-    this.add(c);
+    this.connections.add(c);
     const outermost = ns.world.backlog.enter();
     try {
       sendSyn(c, SYN);
@@ -312,28 +310,16 @@ export class Tcp implements Transport, Stack {
 
   // -- tables
 
-  add(c: Connection): void {
-    this.connections.add(c);
-    if (!this.bounds.has(c)) {
-      const listener = this.findListener(c.localAddress, c.localPort);
-      const bound = listener === null ? undefined : this.bounds.get(listener);
-      if (bound !== undefined) this.bounds.set(c, bound.hold());
-    }
-  }
-
   forget(c: Connection): void {
     if (!this.connections.remove(c)) return;
-    const bound = this.bounds.get(c);
-    this.bounds.delete(c);
-    bound?.release();
+    c.bound?.release();
+    c.bound = null;
   }
 
   /** tcp_time_wait: a small record takes the connection's place for `time`. */
   timeWait(c: Connection, state: number, time: number): void {
     const wait = new TimeWait(this, c, state);
     this.waits.add(wait);
-    const bound = this.bounds.get(c);
-    if (bound !== undefined) this.bounds.set(wait, bound.hold());
     const { owner } = c;
     c.done();
     c.owner = owner;
@@ -342,9 +328,7 @@ export class Tcp implements Transport, Stack {
 
   forgetTimeWait(wait: TimeWait): void {
     if (!this.waits.remove(wait)) return;
-    const bound = this.bounds.get(wait);
-    this.bounds.delete(wait);
-    bound?.release();
+    wait.bound?.release();
   }
 
   // -- what goes
@@ -510,7 +494,9 @@ export class Tcp implements Transport, Stack {
     flow.sport = sport;
     flow.dport = dport;
     const route = this.ns.fib.routeOutput(flow);
-    return route === null || route.dev === null ? null : route;
+    if (route === null || route.dev === null) return null;
+    // RFC 9293 MUST-63: nobody answers an address of many (Linux leaves that to rp_filter)
+    return route.type === RouteType.Broadcast || route.type === RouteType.Multicast ? null : route;
   }
 
   // -- looking
