@@ -260,7 +260,10 @@ export class Sysctl {
   private watchers: readonly SysctlWatcher[] = [];
 
   constructor() {
-    this.devices.set("all", { conf: new newConf(), neigh: null });
+    const all = new newConf();
+    // source-routed packets are taken where both say so
+    all.accept_source_route = 0;
+    this.devices.set("all", { conf: all, neigh: null });
     this.devices.set("default", { conf: new newConf(), neigh: new newNeighConf() });
   }
 
