@@ -9,7 +9,9 @@ export interface Timer {
   at: number;
   /** Order among timers of the same instant: the lowest runs first. */
   order: number;
-  readonly run: () => void;
+  readonly run: (owner: never) => void;
+  /** What `run` is called with. */
+  readonly owner: unknown;
   /** Place in the heap, -1 outside. */
   slot: number;
 }
@@ -48,7 +50,7 @@ export class Clock {
   }
 
   private set(at: number, run: () => void, order: number): Timer {
-    const timer: Timer = { at: Math.ceil(Math.max(at, this.now)), order, run, slot: -1 };
+    const timer: Timer = { at: Math.ceil(Math.max(at, this.now)), order, run, owner: null, slot: -1 };
     this.push(timer);
     return timer;
   }
@@ -57,9 +59,9 @@ export class Clock {
     return this.at(this.now + delay, run);
   }
 
-  /** A timer that is not set yet, to be armed many times: it costs no memory again. */
-  timer(run: () => void): Timer {
-    return { at: -1, order: 0, run, slot: -1 };
+  /** A timer that is not set yet, to be armed many times: it costs no memory again. `owner` saves a closure. */
+  timer<T>(run: (owner: T) => void, owner?: T): Timer {
+    return { at: -1, order: 0, run, owner, slot: -1 };
   }
 
   /** Sets the timer, or moves it. */
@@ -117,7 +119,7 @@ export class Clock {
     this.now = timer.at;
     timer.at = -1;
     this.pop();
-    timer.run();
+    timer.run(timer.owner as never);
   }
 
   /** The timer at the top, once its key is its own. */

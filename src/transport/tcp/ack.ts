@@ -116,7 +116,7 @@ export const PAWS_LIFE = 24 * 24 * 3600 * 1e9;
 function updateWindow(c: Connection, seg: Segment): number {
   let flags = 0;
   const { ack } = seg;
-  const window = (seg.flags & SYN) !== 0 ? seg.window : seg.window * 2 ** (c.wscaleOk ? c.sndWscale : 0);
+  const window = (seg.flags & SYN) !== 0 ? seg.window : seg.window << c.sndWscale;
   if (
     after(ack, c.sndUna) ||
     after(seg.seq, c.sndWl1) ||

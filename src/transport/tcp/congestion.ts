@@ -1,10 +1,8 @@
 // src/transport/tcp/congestion.ts: how large the congestion window may become: what CUBIC and Reno have in common.
 
 import type { Connection } from "./connection.ts";
-import { Reno } from "./reno.ts";
-import { Cubic } from "./cubic.ts";
 
-/** One a connection (Linux's tcp_congestion_ops). */
+/** One for all connections (Linux's tcp_congestion_ops); what it remembers is with them. */
 export interface Congestion {
   readonly name: "reno" | "cubic";
   /** The slow-start threshold after a loss. */
@@ -17,10 +15,6 @@ export interface Congestion {
   lost?(c: Connection): void;
   /** Sending begins again after a pause. */
   restarted?(c: Connection, idle: number): void;
-}
-
-export function makeCongestion(name: "reno" | "cubic"): Congestion {
-  return name === "reno" ? new Reno() : new Cubic();
 }
 
 /** Beyond any window: slow start without end. */

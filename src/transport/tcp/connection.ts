@@ -5,12 +5,15 @@ import type { Timer } from "../../link/clock.ts";
 import type { Route } from "../../host/fib/route.ts";
 import { type Errno, SocketError } from "../errno.ts";
 import { cleanReceiveBuffer } from "./ackpolicy.ts";
-import { type Congestion, INFINITE_SSTHRESH, makeCongestion } from "./congestion.ts";
+import { congestionOf } from "./algorithms.ts";
+import { type Congestion, INFINITE_SSTHRESH } from "./congestion.ts";
 import type { TcpConfig } from "./config.ts";
+import type { Curve } from "./cubic.ts";
 import { type Endpoint, type EndpointOptions, type Owner, type TcpState, Wake } from "./endpoint.ts";
 import { info } from "./info.ts";
-import { pushPending, sendActiveReset, sendFin } from "./output.ts";
+import { markPush, pushPending, sendActiveReset, sendFin } from "./output.ts";
 import { Intervals } from "./intervals.ts";
+import type { Bound } from "./ports.ts";
 import { Ring } from "./ring.ts";
 import { updateRtt } from "./rtt.ts";
 import { after, span } from "./seq.ts";
@@ -49,6 +52,8 @@ export class Connection implements Endpoint {
   remotePort = 0;
   /** The key by which segments find it. */
   key = 0;
+  /** Its hold on the local port. */
+  bound: Bound | null = null;
   route: Route | null = null;
   /** `Fib.generation` when it was looked up. */
   routeGeneration = -1;
@@ -71,10 +76,12 @@ export class Connection implements Endpoint {
   sndUp = 0;
   /** One behind the last byte written; the FIN as well. */
   writeSeq = 0;
-  /** Where the last write that asks for PSH ends. */
+  /** Where the last segment with PSH ended. */
   pushedSeq = 0;
-  /** Ends of writes that are not sent yet. */
-  readonly pushMarks: number[] = [];
+  /** The end of the first write that is not sent yet, and of those behind it (none: null). */
+  pushMark = 0;
+  hasPushMark = false;
+  laterMarks: number[] | null = null;
   finQueued = false;
   readonly sendRing: Ring;
   readonly sent: SentQueue;
@@ -99,6 +106,8 @@ export class Connection implements Endpoint {
   // -- congestion
   ca: number = Ca.Open;
   readonly congestion: Congestion;
+  /** What CUBIC remembers, once it has to. */
+  curve: Curve | null = null;
   cwnd: number;
   cwndCount = 0;
   cwndClamp = 0x7fffffff;
@@ -263,7 +272,7 @@ export class Connection implements Endpoint {
     this.receiveRing = new Ring(tcp.core);
     this.sent = new SentQueue(tcp.sentPool);
     this.ofo = new Intervals();
-    this.congestion = makeCongestion(options.congestion ?? config.congestion);
+    this.congestion = congestionOf(options.congestion ?? config.congestion);
     this.cwnd = config.initialWindow;
     this.reordering = config.reordering;
     this.rto = config.rtoInitial;
@@ -281,8 +290,8 @@ export class Connection implements Endpoint {
     this.keepIdle = config.keepAlive.idle;
     this.keepInterval = config.keepAlive.interval;
     this.keepCount = config.keepAlive.count;
-    this.retransmitTimer = tcp.clock.timer(() => onRetransmit(this));
-    this.delayedAckTimer = tcp.clock.timer(() => onDelayedAck(this));
+    this.retransmitTimer = tcp.clock.timer(onRetransmit, this as Connection);
+    this.delayedAckTimer = tcp.clock.timer(onDelayedAck, this as Connection);
     if (options.keepAlive != null) {
       const { idle, interval, count } = options.keepAlive;
       this.setKeepAlive(true, idle, interval, count);
@@ -488,9 +497,7 @@ export class Connection implements Endpoint {
     else this.sendRing.put(this.writeSeq, bytes, from, n);
     this.writeSeq = (this.writeSeq + n) | 0;
     if (!more || n < length) {
-      this.pushMarks.push(this.writeSeq);
-      // so many small writes that wait are one: pushes collapse (RFC 9293 SHLD-27)
-      if (this.pushMarks.length > 64) this.pushMarks.splice(0, 32);
+      markPush(this, this.writeSeq);
     }
     this.act(more ? (c) => pushPending(c, true) : push);
     return n;
@@ -572,7 +579,7 @@ export class Connection implements Endpoint {
     if (interval !== undefined) this.keepInterval = interval * 1e9;
     if (count !== undefined) this.keepCount = count;
     this.keepAlive = on;
-    if (on && this.keepAliveTimer === null) this.keepAliveTimer = this.tcp.clock.timer(() => onKeepAlive(this));
+    if (on && this.keepAliveTimer === null) this.keepAliveTimer = this.tcp.clock.timer(onKeepAlive, this as Connection);
     if (this.state >= State.Established && !this.dead) armKeepAlive(this);
   }
 

@@ -19,8 +19,8 @@ const HYSTART_DELAY_MIN = 4 * MS;
 const HYSTART_DELAY_MAX = 16 * MS;
 const HYSTART_ACK_DELTA = 2 * MS;
 
-export class Cubic implements Congestion {
-  readonly name = "cubic";
+/** What CUBIC remembers of a connection; made when its window is large enough to matter, or lost something. */
+export class Curve {
   private count = 0;
   private lastMax = 0;
   private lastCwnd = 0;
@@ -40,6 +40,11 @@ export class Cubic implements Congestion {
   private samples = 0;
   private found = false;
   private started = false;
+
+  /** `minRtt`: the shortest round trip so far, Infinity when none was seen. */
+  constructor(minRtt: number) {
+    if (minRtt !== Infinity) this.delayMin = minRtt;
+  }
 
   private reset(): void {
     this.count = this.lastMax = this.lastCwnd = this.originPoint = this.k = this.delayMin = 0;
@@ -102,14 +107,10 @@ export class Cubic implements Congestion {
     if (this.found) c.ssthresh = c.cwnd;
   }
 
-  avoid(c: Connection, _ack: number, acked: number): void {
-    if (!isCwndLimited(c)) return;
-    if (inSlowStart(c)) {
-      acked = slowStart(c, acked);
-      if (acked === 0) return;
-    }
+  /** Segments that must be delivered for the window to grow by one. */
+  grow(c: Connection, acked: number): number {
     this.update(c, acked);
-    additiveIncrease(c, this.count, acked);
+    return this.count;
   }
 
   /** RFC 9438 §4.2 to §4.5: how many segments must be delivered for the window to grow by one. */
@@ -145,4 +146,37 @@ export class Cubic implements Congestion {
     if (this.friendlyCwnd > cwnd) this.count = Math.min(this.count, Math.floor(cwnd / (this.friendlyCwnd - cwnd)));
     this.count = Math.max(this.count, 2);
   }
+}
+
+export class Cubic implements Congestion {
+  readonly name = "cubic";
+
+  ssthresh(c: Connection): number {
+    return curveOf(c).ssthresh(c);
+  }
+
+  lost(c: Connection): void {
+    curveOf(c).lost(c);
+  }
+
+  restarted(c: Connection, idle: number): void {
+    c.curve?.restarted(c, idle);
+  }
+
+  sampled(c: Connection, rtt: number): void {
+    if (c.curve !== null || c.cwnd >= HYSTART_LOW_WINDOW) curveOf(c).sampled(c, rtt);
+  }
+
+  avoid(c: Connection, _ack: number, acked: number): void {
+    if (!isCwndLimited(c)) return;
+    if (inSlowStart(c)) {
+      acked = slowStart(c, acked);
+      if (acked === 0) return;
+    }
+    additiveIncrease(c, curveOf(c).grow(c, acked), acked);
+  }
+}
+
+function curveOf(c: Connection): Curve {
+  return (c.curve ??= new Curve(c.minRtt));
 }

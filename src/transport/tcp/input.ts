@@ -235,7 +235,7 @@ function finWait2(c: Connection, seg: Segment): number {
 
 /** The last step of a simultaneous open. */
 function openedByBoth(c: Connection, seg: Segment): void {
-  c.sndWnd = seg.window * 2 ** (c.wscaleOk ? c.sndWscale : 0);
+  c.sndWnd = seg.window << c.sndWscale;
   c.sndWl1 = seg.seq;
   establish(c);
   if ((c.shutdown & SEND_SHUTDOWN) !== 0) {

@@ -4,13 +4,15 @@
 import { after, before } from "./seq.ts";
 
 const MAX_BLOCKS = 4;
+/** Most connections never have any: one array for all of them, never written. */
+const NONE: number[] = [];
 
 export class Intervals {
-  private readonly lefts: number[] = [];
-  private readonly rights: number[] = [];
+  private lefts = NONE;
+  private rights = NONE;
   /** SACK blocks: first, and one behind the last. */
-  readonly blockLeft: number[] = [];
-  readonly blockRight: number[] = [];
+  blockLeft = NONE;
+  blockRight = NONE;
   /** Sequence number of a FIN that came out of order, when there is one. */
   fin = 0;
   hasFin = false;
@@ -59,6 +61,12 @@ export class Intervals {
 
   /** Takes [left, right) in, and makes what it is part of the first SACK block. */
   insert(left: number, right: number): void {
+    if (this.lefts === NONE) {
+      this.lefts = [];
+      this.rights = [];
+      this.blockLeft = [];
+      this.blockRight = [];
+    }
     const { lefts, rights } = this;
     let i = lefts.length;
     while (i > 0 && !before(rights[i - 1]!, left)) i--;
@@ -104,7 +112,7 @@ export class Intervals {
   }
 
   clear(): void {
-    this.lefts.length = this.rights.length = this.blockLeft.length = this.blockRight.length = 0;
+    this.lefts = this.rights = this.blockLeft = this.blockRight = NONE;
     this.hasFin = false;
   }
 }

@@ -12,6 +12,7 @@ import { queueData, receiveUrgent } from "./data.ts";
 import { type Endpoint, type EndpointOptions, type Listener as ListenerApi, type Owner, Wake } from "./endpoint.ts";
 import { establish, SEND_RESET } from "./input.ts";
 import { sendActiveReset, syncMss } from "./output.ts";
+import type { Bound } from "./ports.ts";
 import type { Segment } from "./segment.ts";
 import { after, before } from "./seq.ts";
 import { ACK, CWR, ECE, FIN, RST, State, SYN } from "./state.ts";
@@ -52,6 +53,10 @@ export class Request {
   ) {}
 }
 
+function synAckDue(r: Request): void {
+  r.listener.synAckDue(r);
+}
+
 export class Listener implements ListenerApi {
   owner: Owner | null;
   /** Established and not accepted. */
@@ -70,6 +75,7 @@ export class Listener implements ListenerApi {
     backlog: number,
     owner: Owner,
     readonly options: EndpointOptions,
+    readonly bound: Bound,
   ) {
     this.owner = owner;
     this.backlog = Math.min(Math.max(backlog, 0), tcp.config.maxBacklog);
@@ -162,7 +168,7 @@ export class Listener implements ListenerApi {
     if (cookie) return Drop.None;
     this.requests.add(r);
     tcp.requests.add(r);
-    r.timer = tcp.clock.timer(() => this.synAckDue(r));
+    r.timer = tcp.clock.timer(synAckDue, r);
     tcp.clock.arm(r.timer, now + config.rtoInitial);
     return Drop.None;
   }
@@ -205,7 +211,7 @@ export class Listener implements ListenerApi {
   }
 
   /** reqsk_timer_handler */
-  private synAckDue(r: Request): void {
+  synAckDue(r: Request): void {
     const { tcp } = this;
     const { config } = tcp;
     const { backlog } = tcp.ns.world;
@@ -336,11 +342,12 @@ export class Listener implements ListenerApi {
     c.rcvWscale = c.wscaleOk ? r.rcvWscale : 0;
     c.rcvSsthresh = c.rcvWnd;
     if (!c.wscaleOk) c.windowClamp = Math.min(c.windowClamp, 65535);
-    c.sndWnd = seg.window * 2 ** c.sndWscale;
+    c.sndWnd = seg.window << c.sndWscale;
     c.sndWl1 = seg.seq;
     c.maxWindow = c.sndWnd;
     syncMss(c, pmtu);
-    tcp.add(c);
+    c.bound = this.bound.hold();
+    tcp.connections.add(c);
     // the third part of the handshake
     c.rcvTsecr = c.tsOk && (seg.options & SegOpt.Timestamps) !== 0 ? seg.tsecr : 0;
     if (r.timeouts === 0 && r.retransmitted === 0 && r.sentAt !== 0) c.handshakeRtt(tcp.clock.now - r.sentAt);

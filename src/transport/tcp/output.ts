@@ -259,11 +259,11 @@ function writeOut(c: Connection, mss: number, nagle: number, limit: number): boo
 const LOSS_PROBE = 1;
 
 /** One new segment of `len` bytes from `sndNxt` on. */
-function sendNew(c: Connection, len: number, fin: number, last: boolean): boolean {
+function sendNew(c: Connection, len: number, fin: number, last: boolean, push = false): boolean {
   const seq = c.sndNxt;
   const end = (seq + len + fin) | 0;
   let flags = ACK | fin;
-  if (len > 0 && (pushEnds(c, (seq + len) | 0) || (last && forcedPush(c, end)))) flags |= PSH;
+  if (len > 0 && (pushEnds(c, (seq + len) | 0) || push || (last && forcedPush(c, end)))) flags |= PSH;
   if (len > 0 && len < c.mss) c.sndSml = end;
   c.sndNxt = end;
   const first = c.packetsOut === 0;
@@ -278,15 +278,34 @@ function sendNew(c: Connection, len: number, fin: number, last: boolean): boolea
   return gone;
 }
 
+/** A write that asks for PSH ends at `end`. */
+export function markPush(c: Connection, end: number): void {
+  if (!c.hasPushMark) {
+    c.hasPushMark = true;
+    c.pushMark = end;
+    return;
+  }
+  const marks = (c.laterMarks ??= []);
+  marks.push(end);
+  // so many small writes that wait are one: pushes collapse (RFC 9293 SHLD-27)
+  if (marks.length > 64) marks.splice(0, 32);
+}
+
 /** Whether a write that asked for PSH ends in what is sent now, up to `end`. */
 function pushEnds(c: Connection, end: number): boolean {
-  const { pushMarks } = c;
-  let n = 0;
-  while (n < pushMarks.length && !after(pushMarks[n]!, end)) n++;
-  if (n === 0) return false;
-  if (n === pushMarks.length) pushMarks.length = 0;
-  else pushMarks.splice(0, n);
+  if (!c.hasPushMark || after(c.pushMark, end)) return false;
   c.pushedSeq = end;
+  c.hasPushMark = false;
+  const marks = c.laterMarks;
+  if (marks === null) return true;
+  let n = 0;
+  while (n < marks.length && !after(marks[n]!, end)) n++;
+  if (n < marks.length) {
+    c.hasPushMark = true;
+    c.pushMark = marks[n++]!;
+  }
+  if (n === marks.length) c.laterMarks = null;
+  else marks.splice(0, n);
   return true;
 }
 
@@ -419,11 +438,8 @@ export function writeWakeup(c: Connection): boolean {
     const mss = currentMss(c);
     const left = span(dataEnd(c), c.sndNxt);
     const len = Math.min(left, mss, span(c.windowEnd, c.sndNxt));
-    c.pushedSeq = (c.sndNxt + len) | 0;
     const fin = c.finQueued && len === left && span(c.windowEnd, c.sndNxt) > len;
-    const { length } = c.pushMarks;
-    if (length === 0 || c.pushMarks[0] !== c.pushedSeq) c.pushMarks.unshift(c.pushedSeq);
-    return sendNew(c, len, fin ? FIN : 0, len === left);
+    return sendNew(c, len, fin ? FIN : 0, len === left, true);
   }
   if (between(c.sndUp, (c.sndUna + 1) | 0, (c.sndUna + 0xffff) | 0)) sendProbe(c, true);
   return sendProbe(c, false);

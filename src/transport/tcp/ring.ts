@@ -5,6 +5,8 @@
 import type { Core } from "../../core/core.ts";
 
 const SMALLEST = 2048;
+/** As many bytes are copied sooner one by one than through a view. */
+const FEW = 96;
 
 export class Ring {
   base = 0;
@@ -49,6 +51,12 @@ export class Ring {
     const { u8 } = this.core;
     const offset = at & (this.size - 1);
     const first = Math.min(n, this.size - offset);
+    if (n <= FEW) {
+      const { base } = this;
+      const mask = this.size - 1;
+      for (let i = 0; i < n; i++) u8[base + ((at + i) & mask)] = bytes[from + i]!;
+      return;
+    }
     u8.set(from === 0 && first === bytes.length ? bytes : bytes.subarray(from, from + first), this.base + offset);
     if (first < n) u8.set(bytes.subarray(from + first, from + n), this.base);
   }
@@ -76,6 +84,12 @@ export class Ring {
     const { u8 } = this.core;
     const offset = at & (this.size - 1);
     const first = Math.min(n, this.size - offset);
+    if (n <= FEW) {
+      const { base } = this;
+      const mask = this.size - 1;
+      for (let i = 0; i < n; i++) into[i] = u8[base + ((at + i) & mask)]!;
+      return;
+    }
     into.set(u8.subarray(this.base + offset, this.base + offset + first), 0);
     if (first < n) into.set(u8.subarray(this.base, this.base + n - first), first);
   }

@@ -25,17 +25,20 @@ export class Sent {
 }
 
 const COMPACT = 256;
+/** Of connections that have nothing in flight and never had: never written. */
+const NONE: Sent[] = [];
 
 /** A deque of reused objects. */
 export class SentQueue {
-  private items: Sent[] = [];
+  private items: Sent[] = NONE;
   private head = 0;
+  private tail = 0;
 
   /** `pool`: those that nobody uses, of the whole host. */
   constructor(private readonly pool: Sent[]) {}
 
   get length(): number {
-    return this.items.length - this.head;
+    return this.tail - this.head;
   }
 
   /** The i-th from the front. */
@@ -46,7 +49,8 @@ export class SentQueue {
   push(seq: number, end: number, flags: number, time: number): Sent {
     const s = this.take(seq, end, flags);
     s.time = time;
-    this.items.push(s);
+    if (this.items === NONE) this.items = [];
+    this.items[this.tail++] = s;
     return s;
   }
 
@@ -54,11 +58,11 @@ export class SentQueue {
   shift(): void {
     this.pool.push(this.items[this.head]!);
     this.head++;
-    if (this.head === this.items.length) {
-      this.items.length = this.head = 0;
-    } else if (this.head >= COMPACT && this.head * 2 >= this.items.length) {
-      this.items.copyWithin(0, this.head);
-      this.items.length -= this.head;
+    if (this.head === this.tail) {
+      this.head = this.tail = 0;
+    } else if (this.head >= COMPACT && this.head * 2 >= this.tail) {
+      this.items.copyWithin(0, this.head, this.tail);
+      this.tail -= this.head;
       this.head = 0;
     }
   }
@@ -74,24 +78,26 @@ export class SentQueue {
     s.end = seq;
     // FIN and PSH belong to the last byte
     s.flags &= ~0x09;
+    this.items.length = this.tail++;
     this.items.splice(this.head + i + 1, 0, rest);
     return rest;
   }
 
   /** Takes the i-th away. */
   remove(i: number): void {
+    this.items.length = this.tail--;
     this.pool.push(...this.items.splice(this.head + i, 1));
   }
 
   clear(): void {
-    this.items = [];
-    this.head = 0;
+    this.items = NONE;
+    this.head = this.tail = 0;
   }
 
   /** Index of the first whose end is behind `seq`; `length` when there is none. */
   find(seq: number): number {
     let low = this.head;
-    let high = this.items.length;
+    let high = this.tail;
     while (low < high) {
       const middle = (low + high) >> 1;
       if (((this.items[middle]!.end - seq) | 0) <= 0) low = middle + 1;

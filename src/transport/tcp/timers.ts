@@ -270,7 +270,7 @@ export function startFinWait2(c: Connection, withFin: boolean): void {
   const time = Math.max(c.linger2 > 0 ? c.linger2 * SECOND : config.finTimeout, 3.5 * c.rto);
   const life = 2 * config.maximumSegmentLifetime;
   if (time > life && !withFin) {
-    c.keepAliveTimer ??= tcp.clock.timer(() => onKeepAlive(c));
+    c.keepAliveTimer ??= tcp.clock.timer(onKeepAlive, c);
     tcp.clock.arm(c.keepAliveTimer, c.now + time - life);
     return;
   }

@@ -7,6 +7,7 @@ import type { Timer } from "../../link/clock.ts";
 import { PAWS_LIFE } from "./ack.ts";
 import type { Connection } from "./connection.ts";
 import { SEND_RESET } from "./input.ts";
+import type { Bound } from "./ports.ts";
 import type { Segment } from "./segment.ts";
 import { after, before } from "./seq.ts";
 import { ACK, FIN, RST, State, SYN } from "./state.ts";
@@ -14,6 +15,10 @@ import type { Tcp } from "./tcp.ts";
 
 /** Answered for a SYN that may open a new connection in this one's place (RFC 6191). */
 export const NEW_CONNECTION = 0x200;
+
+function expired(wait: TimeWait): void {
+  wait.end();
+}
 
 export class TimeWait {
   readonly localAddress: number;
@@ -30,6 +35,7 @@ export class TimeWait {
   tsRecent: number;
   tsRecentStamp: number;
   readonly tos: number;
+  readonly bound: Bound | null;
   readonly timer: Timer;
   private lastInvalid = -1e18;
 
@@ -52,7 +58,8 @@ export class TimeWait {
     this.tsRecent = c.tsRecent;
     this.tsRecentStamp = c.tsRecentStamp;
     this.tos = c.tos;
-    this.timer = tcp.clock.timer(() => tcp.forgetTimeWait(this));
+    this.bound = c.bound?.hold() ?? null;
+    this.timer = tcp.clock.timer(expired, this as TimeWait);
   }
 
   private restart(): void {
@@ -60,7 +67,8 @@ export class TimeWait {
     tcp.clock.arm(this.timer, tcp.clock.now + 2 * tcp.config.maximumSegmentLifetime);
   }
 
-  private end(): void {
+  /** Nothing is left. */
+  end(): void {
     this.tcp.clock.cancel(this.timer);
     this.tcp.forgetTimeWait(this);
   }

@@ -39,7 +39,7 @@ export function initialWindow(c: Connection, mss: number): void {
     if (c.rcvBufLocked && c.config.receiveBufferMax > most) most = c.config.receiveBufferMax;
     c.rcvWscale = Math.min(Math.max(31 - Math.clz32(most) - 15, 0), MAX_SHIFT);
   }
-  c.windowClamp = Math.min(share(c.rcvBuf), MAX_WINDOW * 2 ** c.rcvWscale);
+  c.windowClamp = Math.min(share(c.rcvBuf), MAX_WINDOW << c.rcvWscale);
   if (c.rcvWnd > MAX_WINDOW) c.rcvWnd = MAX_WINDOW;
   c.rcvSsthresh = c.rcvWnd;
 }
@@ -56,14 +56,14 @@ export function newWindow(c: Connection): number {
   }
   if (free < full >> 1) {
     c.quickAcks = 0;
-    free = Math.floor(free / 2 ** c.rcvWscale) * 2 ** c.rcvWscale;
+    free = (free >>> c.rcvWscale) << c.rcvWscale;
     // nothing, rather than a silly window (RFC 9293 MUST-39)
     if (free < allowed >> 4 || free < mss) return 0;
   }
   if (free > c.rcvSsthresh) free = c.rcvSsthresh;
   if (c.wscaleOk && c.rcvWscale > 0) {
-    const unit = 1 << c.rcvWscale;
-    return Math.ceil(free / unit) * unit;
+    const low = (1 << c.rcvWscale) - 1;
+    return (free + low) & ~low;
   }
   let window = c.rcvWnd;
   if (window <= free - mss || window > free) window = Math.floor(free / mss) * mss;
@@ -76,13 +76,13 @@ export function selectWindow(c: Connection): number {
   const current = c.receiveWindow;
   let window = newWindow(c);
   if (window < current) {
-    const unit = 1 << (c.wscaleOk ? c.rcvWscale : 0);
-    window = Math.ceil(current / unit) * unit;
+    const low = (1 << (c.wscaleOk ? c.rcvWscale : 0)) - 1;
+    window = (current + low) & ~low;
   }
   c.rcvWnd = window;
   c.rcvWup = c.rcvNxt;
   if (!c.wscaleOk) return Math.min(window, MAX_WINDOW);
-  return Math.min(window, MAX_WINDOW * 2 ** c.rcvWscale) >>> c.rcvWscale;
+  return Math.min(window, MAX_WINDOW << c.rcvWscale) >>> c.rcvWscale;
 }
 
 /** tcp_grow_window: what is offered grows with what comes (slow start of the receiver). */
@@ -146,7 +146,7 @@ export function spaceForReading(c: Connection): void {
       const buffer = Math.min(window * 2, c.config.receiveBufferMax);
       if (buffer > c.rcvBuf) {
         c.rcvBuf = buffer;
-        c.windowClamp = Math.min(share(buffer), MAX_WINDOW * 2 ** (c.wscaleOk ? c.rcvWscale : 0));
+        c.windowClamp = Math.min(share(buffer), MAX_WINDOW << (c.wscaleOk ? c.rcvWscale : 0));
       }
     }
     c.rcvqSpace = copied;
