@@ -92,7 +92,8 @@ export class Pacer {
   private advance(until: number): void {
     const { clock } = this.world;
     const loop = loopOf(this.world);
-    for (let n = 0; n < STRETCH; n++) {
+    // an event may have stopped it: then time stands there
+    for (let n = 0; n < STRETCH && this.running; n++) {
       if (clock.next() > until) return clock.advance(until);
       const { turns } = loop;
       clock.step();
