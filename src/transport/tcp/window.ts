@@ -35,8 +35,7 @@ export function initialWindow(c: Connection, mss: number): void {
   c.rcvWnd = space;
   c.rcvWscale = 0;
   if (c.config.windowScale) {
-    let most = c.rcvBufLocked ? share(c.rcvBuf) : Math.max(c.config.receiveBufferMax, 212992);
-    if (c.rcvBufLocked && c.config.receiveBufferMax > most) most = c.config.receiveBufferMax;
+    const most = Math.max(share(c.config.receiveBufferMax), share(c.rcvBuf));
     c.rcvWscale = Math.min(Math.max(31 - Math.clz32(most) - 15, 0), MAX_SHIFT);
   }
   c.windowClamp = Math.min(share(c.rcvBuf), MAX_WINDOW << c.rcvWscale);
