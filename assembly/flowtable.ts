@@ -6,14 +6,13 @@
 // before anything was changed, and takes the long way.
 
 import { alloc, release } from "./arena.ts";
-import { get32, get8 } from "./bytes.ts";
+import { get16, get32, get8, set16, set32 } from "./bytes.ts";
 import { fold, sum20 } from "./checksum.ts";
 import { dirOf, find, hold } from "./conntrack.ts";
 import { trackKnown } from "./conntrackin.ts";
-import { Ct, CtStatus, CtTable, Manip } from "./conntracklayout.ts";
+import { Ct, CtStatus, CtTable } from "./conntracklayout.ts";
 import { Flow, FlowBit, FlowDev, FlowTable, FlowTags } from "./flowtablelayout.ts";
 import { Pkt, PktFlag, PktType } from "./layout.ts";
-import { rewrite } from "./nat.ts";
 import { ipKey } from "./ip.ts";
 import * as ethernet from "./wire/ethernet.ts";
 import * as ipv4 from "./wire/ipv4.ts";
@@ -138,7 +137,8 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
   const len = load<u32>(h, Pkt.Len);
   if (len < ETHERNET + UDP_LEN || load<u16>(eth, 12) != IPV4) return 0;
   const ip = eth + ETHERNET;
-  if (get8(ip, 0) != 0x45 || (load<u16>(ip, 6) & FRAGMENT) != 0 || fold(sum20(ip)) != 0xffff) return 0;
+  // a header that the namespace before found good and rewrote (RFC 1624) is good
+  if (get8(ip, 0) != 0x45 || (load<u16>(ip, 6) & FRAGMENT) != 0 || (first && fold(sum20(ip)) != 0xffff)) return 0;
   const total = ipv4.length(ip);
   if (total < UDP_LEN || total + ETHERNET > len) return 0;
   const proto = ipv4.proto(ip);
@@ -190,20 +190,17 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
   if (load<u32>(slot, Flow.CtTable) != 0) {
     const e = known(slot, h, ip, p, total, src, dst, ports, proto, now);
     if (e <= 1) return first && e == 1 ? miss(table, i, tag) : 0;
-    const other = 1 - dirOf(load<u32>(slot, Flow.CtInfo));
-    if ((bits & FlowBit.Destination) != 0) rewrite(ip, total, e, other, Manip.Dst, false);
-    if ((bits & FlowBit.Source) != 0) {
-      // routing read the header before
-      if (local) key(h, ip, total);
-      rewrite(ip, total, e, other, Manip.Src, false);
-    } else if (local) key(h, ip, total);
     if (local) {
       hold(e);
       store<u32>(h, <u32>e, Pkt.Ct);
       store<u32>(h, load<u32>(slot, Flow.CtInfo), Pkt.CtInfo);
     }
-  } else if (local) key(h, ip, total);
+  }
+  if (!local || (bits & (FlowBit.Source | FlowBit.Destination)) != 0) rewrite(slot, bits, ip, p, src, dst, ports);
   if (local) {
+    key(h, ip, total);
+    // routing read the header before the source was rewritten
+    store<u32>(h, src, Pkt.KeySrc);
     store<u32>(h, <u32>eth, Pkt.Mac);
     store<u32>(h, <u32>p, Pkt.Trans);
     store<u32>(h, PktType.Host, Pkt.Type);
@@ -212,7 +209,6 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
     store<u32>(h, load<u32>(dev, FlowDev.Ifindex), Pkt.In);
     memory.fill(h + Pkt.OptSrr, 0, 20);
   } else {
-    ipv4.rewriteTtl(ip, ipv4.ttl(ip) - 1);
     store<u64>(eth, load<u64>(slot, Flow.Ether));
     store<u32>(eth, load<u32>(slot, Flow.Ether + 8), 8);
     store<u32>(h, total + ETHERNET, Pkt.Len);
@@ -224,6 +220,64 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
   store<f64>(slot, time, Flow.Last);
   store<u32>(table, 1, FlowTable.Dirty);
   return slot;
+}
+
+/** What a checksum's complement grows by where these 32 bits, or 16, become those (RFC 1624 §3). */
+// @ts-ignore: decorator
+@inline
+function change32(from: u32, to: u32): u32 {
+  return (~from & 0xffff) + (~from >> 16) + (to & 0xffff) + (to >> 16);
+}
+// @ts-ignore: decorator
+@inline
+function change16(from: u32, to: u32): u32 {
+  return (~from & 0xffff) + to;
+}
+// @ts-ignore: decorator
+@inline
+function complement(sum: u32): u32 {
+  sum = (sum & 0xffff) + (sum >> 16);
+  return ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
+}
+
+/** NAT after the connection's other tuple, and a TTL less by one: each checksum is read and written once for all of it. */
+// @ts-ignore: decorator
+@inline
+function rewrite(slot: usize, bits: u32, ip: usize, p: usize, src: u32, dst: u32, ports: u32): void {
+  const proto = ipv4.proto(ip);
+  let ttl = ipv4.ttl(ip);
+  let header = ~ipv4.headerChecksum(ip) & 0xffff;
+  let transport: u32 = 0;
+  if ((bits & FlowBit.Destination) != 0) {
+    const to = load<u32>(slot, Flow.CtSrc);
+    const port = load<u32>(slot, Flow.CtPorts) >> 16;
+    header += change32(dst, to);
+    transport += change32(dst, to) + change16(ports & 0xffff, port);
+    set32(ip, 16, to);
+    set16(p, 2, port);
+  }
+  if ((bits & FlowBit.Source) != 0) {
+    const to = load<u32>(slot, Flow.CtDst);
+    const port = load<u32>(slot, Flow.CtPorts) & 0xffff;
+    header += change32(src, to);
+    transport += change32(src, to) + change16(ports >> 16, port);
+    set32(ip, 12, to);
+    set16(p, 0, port);
+  }
+  if (transport != 0) {
+    const at: usize = proto == TCP ? 16 : 6;
+    const before = get16(p, at);
+    // 0 says that there is none (RFC 768)
+    if (before != 0 || proto == TCP) {
+      const after = complement((~before & 0xffff) + transport);
+      set16(p, at, after == 0 && proto == UDP ? 0xffff : after);
+    }
+  }
+  if ((bits & FlowBit.Local) == 0) {
+    header += change16(0x100, 0);
+    ttl--;
+  }
+  set32(ip, 8, (ttl << 24) | (proto << 16) | complement(header));
 }
 
 /** The packet at its IPv4 header, as routing reads it. */

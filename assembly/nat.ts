@@ -356,7 +356,7 @@ export function packet(h: usize, hook: u32): bool {
  * Rewrites the packet at `ip` after the tuple of direction `other` (nf_nat_ipv4_manip_pkt): into its inverse, or, for a
  * packet that an error quotes, into the tuple itself.
  */
-export function rewrite(ip: usize, len: u32, e: usize, other: u32, manip: u32, quoted: bool): bool {
+function rewrite(ip: usize, len: u32, e: usize, other: u32, manip: u32, quoted: bool): bool {
   const tuple = e + other * 12;
   const proto = <u32>load<u8>(e, Ct.Proto);
   const own = load<u32>(tuple, Ct.Ports);

@@ -10,6 +10,7 @@ const PROTO_UDP = 17;
 const DF = 0x4000;
 const headerLen = 20;
 const udpLen = 8;
+const SHORT = 48;
 /** Bytes of `scratch` at first. */
 const FIRST = 64;
 
@@ -71,7 +72,10 @@ export class Originate {
       return false;
     }
     const from = this.scratch;
-    core.u8.set(payload, from);
+    const { u8 } = core;
+    // a few bytes are there sooner one by one
+    if (size > SHORT) u8.set(payload, from);
+    else for (let i = 0; i < size; i++) u8[from + i] = payload[i]!;
     const source = src !== 0 ? src : flow.src !== 0 ? flow.src : route.source;
     const id = df === 0 ? ns.ipId() : 0;
     const life = ttl === 0 ? ns.defaultTtl() : ttl;

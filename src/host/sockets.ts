@@ -28,10 +28,9 @@ export class Sockets {
     const key = proto * 65536 + port;
     let list = this.byPort.get(key);
     if (list === undefined) this.byPort.set(key, (list = []));
-    let socket = list.find((s) => s.address === address);
-    if (socket === undefined) {
-      list.push((socket = { proto, address, port, dontFragment: this.dontFragment, received: 0 }));
-    }
+    for (let i = 0; i < list.length; i++) if (list[i]!.address === address) return list[i]!;
+    const socket = { proto, address, port, dontFragment: this.dontFragment, received: 0 };
+    list.push(socket);
     return socket;
   }
 
@@ -40,7 +39,8 @@ export class Sockets {
     const list = this.byPort.get(proto * 65536 + port);
     if (list === undefined) return null;
     let found: Socket | null = null;
-    for (const s of list) {
+    for (let i = 0; i < list.length; i++) {
+      const s = list[i]!;
       if (s.address === address) {
         found = s;
         break;
