@@ -39,7 +39,7 @@ export class Request {
   acked = false;
   retransmitted = 0;
   lastInvalid = -1e18;
-  sentAt = 0;
+  sentAt = -1;
   tos = 0;
   timer: Timer | null = null;
 
@@ -350,7 +350,7 @@ export class Listener implements ListenerApi {
     tcp.connections.add(c);
     // the third part of the handshake
     c.rcvTsecr = c.tsOk && (seg.options & SegOpt.Timestamps) !== 0 ? seg.tsecr : 0;
-    if (r.timeouts === 0 && r.retransmitted === 0 && r.sentAt !== 0) c.handshakeRtt(tcp.clock.now - r.sentAt);
+    if (r.timeouts === 0 && r.retransmitted === 0 && r.sentAt >= 0) c.handshakeRtt(tcp.clock.now - r.sentAt);
     establish(c);
     this.queue.push(c);
     processAck(c, seg, true);
