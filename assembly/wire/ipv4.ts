@@ -136,14 +136,16 @@ export function emit(
   src: u32,
   dst: u32,
 ): void {
-  set8(p, VIHL, 0x45);
-  set8(p, TOS, tos);
-  set16(p, LENGTH, length);
-  set16(p, ID, id);
-  set16(p, FRAG, frag);
-  set8(p, TTL, ttl);
-  set8(p, PROTO, proto);
+  // summed from what is written, not from memory: bytes just stored come back late
+  const first = 0x4500 | (tos & 0xff);
+  const fifth = ((ttl & 0xff) << 8) | (proto & 0xff);
+  let s = first + (length & 0xffff) + (id & 0xffff) + (frag & 0xffff) + fifth;
+  s += (src >> 16) + (src & 0xffff) + (dst >> 16) + (dst & 0xffff);
+  s = (s & 0xffff) + (s >> 16);
+  s = (s & 0xffff) + (s >> 16);
+  set32(p, VIHL, (first << 16) | (length & 0xffff));
+  set32(p, ID, (id << 16) | (frag & 0xffff));
+  set32(p, TTL, (fifth << 16) | (~s & 0xffff));
   set32(p, SRC, src);
   set32(p, DST, dst);
-  fillChecksum(p);
 }
