@@ -49,7 +49,7 @@ export class TcpFile extends File {
     private readonly stack: Tcp,
   ) {
     super(wakes);
-    this.settings = new TcpOptions(this, ns);
+    this.settings = new TcpOptions(this, ns, stack.config);
   }
 
   override wake(what: number): void {
@@ -198,14 +198,12 @@ export class TcpFile extends File {
       const { endpoint } = this;
       if (this.listener !== null || endpoint === null) return fail("ENOTCONN");
       if (length === 0) return { ret: 0, data: nothing };
-      const n = Math.min(endpoint.readable, length - got);
-      if (n > 0) {
-        if (flags.truncate === true && flags.peek !== true) endpoint.discard(n);
-        else if (flags.truncate !== true) {
-          const part = new Uint8Array(n);
-          endpoint.read(part, flags.peek === true);
-          parts.push(part);
-        }
+      const room = Math.min(endpoint.readable, length - got);
+      if (room > 0) {
+        // fewer where an urgent byte stands between
+        const part = new Uint8Array(room);
+        const n = endpoint.read(part, flags.peek === true);
+        if (flags.truncate !== true && n > 0) parts.push(part.subarray(0, n));
         got += n;
       }
       // MSG_PEEK sees what is there, once

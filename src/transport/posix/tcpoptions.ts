@@ -1,8 +1,9 @@
 // src/transport/posix/tcpoptions.ts: the options of a stream socket: what was asked for, and what its connection has.
 
 import type { Namespace } from "../../host/namespace.ts";
-import { MS } from "../../link/clock.ts";
+import { MS, SECOND } from "../../link/clock.ts";
 import { SocketError } from "../errno.ts";
+import type { TcpConfig } from "../tcp/config.ts";
 import type { Connection } from "../tcp/connection.ts";
 import type { Level, OptionValue } from "./file.ts";
 import { integer, setBuffer } from "./options.ts";
@@ -45,22 +46,22 @@ export class TcpOptions {
   constructor(
     private readonly file: TcpFile,
     private readonly ns: Namespace,
+    private readonly config: TcpConfig,
   ) {
-    const sysctl = (name: string): number => ns.sysctl.get(`net.ipv4.tcp_${name}`);
-    const middle = (name: string): number => Number(ns.sysctl.getText(`net.ipv4.tcp_${name}`).trim().split(/\s+/)[1]);
-    this.keepIdle = sysctl("keepalive_time");
-    this.keepInterval = sysctl("keepalive_intvl");
-    this.keepCount = sysctl("keepalive_probes");
-    this.receiveBuffer = middle("rmem");
-    this.sendBuffer = middle("wmem");
+    const { keepAlive, receiveBuffer, sendBuffer } = config;
+    this.keepIdle = Math.round(keepAlive.idle / SECOND);
+    this.keepInterval = Math.round(keepAlive.interval / SECOND);
+    this.keepCount = keepAlive.count;
+    this.receiveBuffer = receiveBuffer;
+    this.sendBuffer = sendBuffer;
     this.pmtuDiscovery = ns.sockets.dontFragment ? 1 : 0;
-    this.congestion = ns.sysctl.getText("net.ipv4.tcp_congestion_control");
+    this.congestion = config.congestion;
   }
 
   /** What an accepted socket has of its listener's. */
   inherit(from: TcpOptions): void {
-    const { file, ns, plain } = this;
-    Object.assign(this, from, { file, ns, plain });
+    const { file, plain } = this;
+    Object.assign(this, from, { file, plain });
     for (const [name, value] of from.plain) plain.set(name, value);
   }
 
@@ -145,9 +146,9 @@ export class TcpOptions {
         return Number(this.quickAck);
       case "TCP_LINGER2":
         if (this.linger2 < 0) return -1;
-        return this.linger2 !== 0 ? this.linger2 : this.ns.sysctl.get("net.ipv4.tcp_fin_timeout");
+        return this.linger2 !== 0 ? this.linger2 : Math.round(this.config.finTimeout / SECOND);
       case "TCP_SYNCNT":
-        return this.synRetries !== 0 ? this.synRetries : this.ns.sysctl.get("net.ipv4.tcp_syn_retries");
+        return this.synRetries !== 0 ? this.synRetries : this.config.synRetries;
       case "TCP_DEFER_ACCEPT":
         return this.deferAccept;
       case "TCP_CONGESTION":

@@ -114,6 +114,8 @@ function isSackEdge(c: Connection, seg: Segment): boolean {
 export function reset(c: Connection): void {
   switch (c.state) {
     case State.SynSent:
+    // a connection of its own in SYN-RCVD was an active open: refused (RFC 9293 §3.10.7.4, MUST-11; Linux says ECONNRESET)
+    case State.SynRcvd:
       c.error = "ECONNREFUSED";
       break;
     case State.CloseWait:

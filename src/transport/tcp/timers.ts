@@ -14,6 +14,9 @@ export const TIMEOUT_MIN = 2 * MS;
 /** TCP_RESOURCE_PROBE_INTERVAL: nothing could be sent for want of memory. */
 const RESOURCE_PROBE = 500 * MS;
 
+/** ilog2(TCP_RTO_MAX / TCP_RTO_MIN) + 1, of tcp_probe0_when */
+const MAX_PROBE_BACKOFF = 10;
+
 export function arm(c: Connection, what: number, delay: number): void {
   c.pending = what;
   c.tcp.clock.arm(c.retransmitTimer, c.now + Math.min(delay, c.config.rtoMax));
@@ -68,7 +71,7 @@ function probeBase(c: Connection): number {
 }
 
 export function probeDelay(c: Connection): number {
-  return Math.min(probeBase(c) * 2 ** Math.min(c.backoff, 9), c.config.rtoMax);
+  return Math.min(probeBase(c) * 2 ** Math.min(c.backoff, MAX_PROBE_BACKOFF), c.config.rtoMax);
 }
 
 /** tcp_check_probe_timer: something waits and nothing is in flight. */

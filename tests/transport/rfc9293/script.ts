@@ -168,7 +168,7 @@ export class Peer {
       const key = w.split("=")[0]!;
       const value = w.includes("=") ? w.slice(w.indexOf("=") + 1) : "";
       want[key] = value === "" ? true : key === "data" || key === "sack" ? value : Number(value);
-      got[key] = {
+      const see: Record<string, () => unknown> = {
         seq: () => (s.rawSeq - (this.iss ?? 0)) >>> 0,
         ack: () => s.rawAck,
         win: () => s.window,
@@ -192,7 +192,8 @@ export class Peer {
                 { length: blocks.length / 8 },
                 (_, i) => `${blocks.readUInt32BE(i * 8)}-${blocks.readUInt32BE(i * 8 + 4)}`,
               ).join(";"),
-      }[key]?.();
+      };
+      got[key] = see[key]?.();
     }
     expect(got, `expected ${text}`).toEqual(want);
   }
