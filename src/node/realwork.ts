@@ -13,10 +13,17 @@ const machine = new Set([
   "BLOBREADER",
 ]);
 
-/** Of node:crypto: PBKDF2REQUEST, KEYPAIRGENREQUEST ... */
-function isRequest(type: string): boolean {
-  // names with a gap are programs' own: UNDICI_REQUEST lasts as long as the answer takes
-  return machine.has(type) || (/^[A-Z0-9]+REQUEST$/.test(type) && !type.startsWith("HTTP"));
+/**
+ * Of node:crypto: PBKDF2REQUEST, KEYPAIRGENREQUEST ... Names with a gap are programs' own: UNDICI_REQUEST lasts as long as
+ * the answer takes.
+ */
+function isCrypto(type: string): boolean {
+  return /^[A-Z0-9]+REQUEST$/.test(type) && !type.startsWith("HTTP");
+}
+
+/** A job of node:crypto: one that answers at once (randomBytes without a callback) has nobody to tell. */
+interface CryptoJob {
+  readonly ondone?: unknown;
 }
 
 /** A zlib stream's handle: it lives long, and works between `write` and its callback. */
@@ -27,6 +34,7 @@ interface ZlibHandle {
 /** Counts requests under way, from when it is enabled. */
 export class RealWork {
   private readonly pending = new Set<number>();
+  private readonly jobs = new Map<number, CryptoJob>();
   private readonly hook: AsyncHook;
 
   constructor() {
@@ -35,10 +43,12 @@ export class RealWork {
         // promises are most of what comes by
         if (type === "PROMISE" || type === "TickObject") return;
         if (type === "ZLIB") this.watch(id, resource as ZlibHandle);
-        else if (isRequest(type)) this.pending.add(id);
+        else if (machine.has(type)) this.pending.add(id);
+        else if (isCrypto(type)) this.jobs.set(id, resource as CryptoJob);
       },
       before: (id) => {
         if (this.pending.size > 0) this.pending.delete(id);
+        if (this.jobs.size > 0) this.jobs.delete(id);
       },
     });
   }
@@ -50,11 +60,14 @@ export class RealWork {
   disable(): void {
     this.hook.disable();
     this.pending.clear();
+    this.jobs.clear();
   }
 
   /** Whether something will call back without anybody else's doing. */
   get busy(): boolean {
-    return this.pending.size > 0;
+    // whose result was not waited for is done by the time that anybody asks
+    for (const [id, job] of this.jobs) if (job.ondone === undefined) this.jobs.delete(id);
+    return this.pending.size > 0 || this.jobs.size > 0;
   }
 
   private watch(id: number, handle: ZlibHandle): void {
