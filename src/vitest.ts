@@ -5,10 +5,10 @@ import { TestLab, testLab, type TestLabOptions } from "./node/testlab.ts";
 
 export type { DropEvent, Frame, TestLab, TestLabOptions } from "./node/testlab.ts";
 
-/** The test's name as a file's, at most its last hundred characters. */
+/** The test's name as a file's, at most its last two hundred characters. */
 export function captureName(test: string): string {
   const words = test.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^-+|-+$/g, "");
-  return `${words.slice(-100).replace(/^-+/, "") || "test"}.pcapng`;
+  return `${words.slice(-200).replace(/^-+/, "") || "test"}.pcapng`;
 }
 
 /**

@@ -158,6 +158,6 @@ describe("a test that fails", () => {
   it("names its file so that every system takes it", () => {
     expect(captureName("a > b: c/d ÄÖ 10%")).toBe("a-b-c-d-ÄÖ-10.pcapng");
     expect(captureName("///")).toBe("test.pcapng");
-    expect(captureName("x".repeat(300)).length).toBe(107);
+    expect(captureName("x".repeat(300)).length).toBe(207);
   });
 });
