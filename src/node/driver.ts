@@ -27,6 +27,11 @@ const IMPATIENT = 2_000;
 
 /** The process's own, whatever is put in their place later. */
 const { setImmediate, setTimeout } = globalThis;
+/** What getActiveResourcesInfo calls requests that the machine answers by itself. */
+const requests = new Set(["FSReqCallback", "FSReqPromise", "GetAddrInfoReqWrap", "GetNameInfoReqWrap"]);
+/** Before a drive is given up: looks of a millisecond of real time, should something come that nobody announced. */
+const GRACE = 200;
+
 /** Why a drive ended without its promise: nothing left to happen, or the time was up. */
 export class DriveError extends Error {
   override readonly name = "DriveError";
@@ -99,6 +104,7 @@ export class Driver {
     if (virtual) this.time.install();
     Driver.busyWorlds.add(world);
     this.work.enable();
+    this.waited = this.idle = 0;
     this.others = process.getActiveResourcesInfo().filter((type) => type !== "Timeout").length;
     return new Promise<T | void>((resolve, reject) => {
       let settled = false;
@@ -119,7 +125,7 @@ export class Driver {
           const more = this.pump(until, () => settled);
           if (settled) finish();
           else if (more === "again") setImmediate(step);
-          else if (more === "later") setTimeout(step, 1);
+          else if (more === "later" || (more === "nothing" && !toTheEnd && ++this.idle < GRACE)) setTimeout(step, 1);
           else {
             settle(() => (toTheEnd ? resolve() : reject(this.ended(more, until))));
             finish();
@@ -146,6 +152,7 @@ export class Driver {
   /** What a nextTick callback threw. */
   private thrown: unknown = null;
   private waited = 0;
+  private idle = 0;
   private instant = -1;
   private atOnce = 0;
 
@@ -160,6 +167,7 @@ export class Driver {
       this.waited = 0;
       const next = clock.next();
       if (next === Infinity) return "nothing";
+      this.idle = 0;
       if (next > until) {
         clock.advance(until);
         return "deadline";
@@ -210,8 +218,10 @@ export class Driver {
     let others = 0;
     const active = process.getActiveResourcesInfo();
     for (let i = 0; i < active.length; i++) {
-      if (active[i] === "Immediate") return "busy";
-      if (active[i] !== "Timeout") others++;
+      const type = active[i]!;
+      // the requests among them were made before anybody watched
+      if (type === "Immediate" || requests.has(type)) return "busy";
+      if (type !== "Timeout") others++;
     }
     // a port or a socket that the programs opened: what it has is found by looking
     return others > this.others ? "look" : "quiet";

@@ -157,6 +157,19 @@ describe("drive", () => {
     expect(ticks).toBe(0);
   });
 
+  it("what was begun before is waited for, and what comes unannounced is given a moment", async () => {
+    const w = world();
+    const before = promisify(readFile)(import.meta.filename);
+    const realTimeout = setTimeout;
+    await drive(w, async () => {
+      const beat = setInterval(() => {}, 1);
+      await before;
+      expect(w.clock.now).toBe(0);
+      clearInterval(beat);
+      await new Promise((done) => realTimeout(done, 10));
+    });
+  });
+
   it("waits while somebody holds it", async () => {
     const w = world();
     const driver = new Driver(w);
