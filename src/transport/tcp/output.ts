@@ -236,8 +236,9 @@ function writeOut(c: Connection, mss: number, nagle: number, limit: number): boo
         sentSome = true;
         continue;
       }
-      // with more than a segment waiting the window's rest is used, if Nagle lets a small one go (tcp_mss_split_point)
-      if (left <= mss || window <= 0) break;
+      // behind a full segment the window's rest is used, if Nagle lets a small one go (tcp_mss_split_point); by itself it
+      // would be a silly one (tcp_snd_wnd_test, RFC 9293 MUST-38)
+      if (left <= mss || window <= 0 || !sentSome) break;
       if (window < mss && nagleHolds(c, true, nagle === Nagle.Off)) break;
       len = Math.min(window, mss);
     }

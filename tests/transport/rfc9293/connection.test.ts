@@ -31,7 +31,7 @@ describe("connections", () => {
     const steps = isns.slice(1).map((n, i) => (n - isns[i]!) >>> 0);
     expect(new Set(steps).size).toBe(steps.length);
     // they fill the space: each sixteenth has its share
-    const shares = new Array<number>(16).fill(0);
+    const shares = Array.from({ length: 16 }, () => 0);
     for (const n of isns) shares[n >>> 28]!++;
     for (const n of shares) expect(n).toBeGreaterThan(2);
     // another seed, other numbers
