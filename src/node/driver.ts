@@ -46,7 +46,7 @@ export class DriveError extends Error {
 
 /** One world under way. */
 export class Driver {
-  private static readonly busyWorlds = new WeakSet<World>();
+  static readonly driving = new WeakMap<World, Driver>();
   /** Virtual time in the process, when this drive has it. */
   readonly time: VirtualTime;
   private readonly work = new RealWork();
@@ -98,11 +98,11 @@ export class Driver {
 
   private go<T>(work: () => T | PromiseLike<T>, toTheEnd: boolean, options: DriveOptions): Promise<T | void> {
     const { world } = this;
-    if (Driver.busyWorlds.has(world)) throw new Error("this world is being driven already");
+    if (Driver.driving.has(world)) throw new Error("this world is being driven already");
     const until = options.until ?? world.clock.now + 100 * HOUR;
     const virtual = options.timers ?? true;
     if (virtual) this.time.install();
-    Driver.busyWorlds.add(world);
+    Driver.driving.set(world, this);
     this.work.enable();
     this.waited = this.idle = 0;
     this.others = process.getActiveResourcesInfo().filter((type) => type !== "Timeout").length;
@@ -117,7 +117,7 @@ export class Driver {
       const finish = (): void => {
         this.work.disable();
         if (virtual) this.time.restore();
-        Driver.busyWorlds.delete(world);
+        Driver.driving.delete(world);
         how();
       };
       const step = (): void => {
@@ -247,4 +247,9 @@ function said(ns: number): string {
  */
 export function drive<T>(world: World, work: () => T | PromiseLike<T>, options?: DriveOptions): Promise<T> {
   return new Driver(world, options).run(work);
+}
+
+/** Virtual time stands still until the answer is called, when somebody drives the world: for work that no driver sees. */
+export function holdTime(world: World): () => void {
+  return Driver.driving.get(world)?.hold() ?? (() => {});
 }

@@ -5,10 +5,9 @@
 // the emulated network; outside of any host they are what they were.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Host } from "../socket/host.ts";
 import { patchDgram, patchDns, patchOs } from "./programnames.ts";
+import { type Importer, load, patchRequire } from "./programload.ts";
 import { patchFetch } from "./programfetch.ts";
 import { patchNet } from "./programnet.ts";
 import { patchTls } from "./programtls.ts";
@@ -32,6 +31,7 @@ function install(): void {
   patchDns(currentHost);
   patchOs(currentHost);
   patchFetch(currentHost);
+  patchRequire(currentHost);
 }
 
 /** Runs `program` as code on the host; all that it starts stays there. */
@@ -40,14 +40,12 @@ export function runOn<T>(host: Host, program: () => T): T {
   return running.run(host, program);
 }
 
-let loads = 0;
+const native: Importer = (url) => import(url) as Promise<Record<string, unknown>>;
 
 /**
- * Runs a program's file on the host: an instance of its own, though other hosts run the same file. Answers its exports
- * once its top level is done. What the file imports is shared, as it is between the threads of no program.
+ * Runs a program's file on the host: an instance of its own, and of all that it imports, though other hosts run the same
+ * file. Answers its exports once its top level is done.
  */
-export function loadOn(host: Host, file: string): Promise<Record<string, unknown>> {
-  const url = pathToFileURL(resolve(file));
-  url.searchParams.set("host", `${host.name}.${++loads}`);
-  return runOn(host, () => import(url.href) as Promise<Record<string, unknown>>);
+export function loadOn(host: Host, file: string, importer: Importer = native): Promise<Record<string, unknown>> {
+  return runOn(host, () => load(host, file, importer));
 }

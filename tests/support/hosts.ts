@@ -39,3 +39,30 @@ links:
   }
   return { lab, client, server };
 }
+
+/** Hosts 10.0.1.2, 10.0.2.2 ... in networks of their own around one router; they know each other by name. */
+export function starOf(names: readonly string[], netem: string): { lab: Lab; hosts: Record<string, Host> } {
+  const impair = netem === "" ? "" : `, netem: "${netem}"`;
+  const nodes = names.map(
+    (name, i) => `
+  ${name}:
+    interfaces: { eth0: { addresses: [10.0.${i + 1}.2/24] } }
+    routes: ["default via 10.0.${i + 1}.1"]`,
+  );
+  const ports = names.map((_, i) => `eth${i}: { addresses: [10.0.${i + 1}.1/24] }`);
+  const links = names.map((name, i) => `\n  - { endpoints: ["${name}:eth0", "router:eth${i}"]${impair} }`);
+  const text = `
+nodes:${nodes.join("")}
+  router:
+    sysctl: { net.ipv4.ip_forward: 1 }
+    interfaces: { ${ports.join(", ")} }
+links:${links.join("")}
+`;
+  const lab = buildLab(loadCore(), LabText.read("star", text), { seed: 1 });
+  const hosts: Record<string, Host> = {};
+  for (const name of names) hosts[name] = hostOf(lab.nodes.get(name)!, nodePlatform);
+  names.forEach((name, i) => {
+    for (const host of Object.values(hosts)) if (host.name !== name) host.dns.hosts.set(name, [`10.0.${i + 1}.2`]);
+  });
+  return { lab, hosts };
+}

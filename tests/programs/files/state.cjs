@@ -1,0 +1,3 @@
+// A CommonJS module with a state of its own.
+
+exports.visits = 0;
