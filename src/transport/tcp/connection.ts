@@ -184,6 +184,8 @@ export class Connection implements Endpoint {
   /** Twice what the window may be: half is for Linux's overhead (tcp_win_from_space). */
   rcvBuf: number;
   rcvBufLocked = false;
+  /** 256ths of the buffer that are window (scaling_ratio). */
+  rcvRatio = 128;
   rcvMss = 536;
   finReceived = false;
   /** The peer's FIN came in FIN-WAIT-2. */

@@ -4,16 +4,21 @@ import { Wake } from "./endpoint.ts";
 import type { Connection } from "./connection.ts";
 import type { Segment } from "./segment.ts";
 import { after, span } from "./seq.ts";
-import { State } from "./state.ts";
+import { PSH, State } from "./state.ts";
 import { armKeepAlive, startFinWait2 } from "./timers.ts";
 
 const MAX_WINDOW = 65535;
 /** tcp_select_initial_window rounds to whole segments. */
 const MAX_SHIFT = 14;
 
-/** tcp_win_from_space: half of a buffer is window, the rest pays for Linux's own overhead. */
-function share(space: number): number {
-  return space >> 1;
+/** tcp_win_from_space: the part of a buffer that is window; the rest pays for Linux's own overhead (half, at first). */
+function share(c: Connection, space: number): number {
+  return Math.floor((space * c.rcvRatio) / 256);
+}
+
+/** What a received segment of so much data costs Linux: its sk_buff, and a buffer of a power of two around headers and data. */
+function trueSize(length: number): number {
+  return 256 + 2 ** Math.ceil(Math.log2(length + 54 + 32 + 320));
 }
 
 /** Bytes that wait to be read or put in order. */
@@ -25,28 +30,28 @@ function held(c: Connection): number {
 
 /** tcp_space */
 function freeSpace(c: Connection): number {
-  return Math.max(0, share(c.rcvBuf) - held(c));
+  return Math.max(0, share(c, c.rcvBuf) - held(c));
 }
 
 /** tcp_select_initial_window: window, clamp and shift of a connection that begins. */
 export function initialWindow(c: Connection, mss: number): void {
-  let space = share(c.rcvBuf);
+  let space = share(c, c.rcvBuf);
   if (space > mss) space = Math.floor(space / mss) * mss;
   c.rcvWnd = space;
   c.rcvWscale = 0;
   if (c.config.windowScale) {
-    const most = Math.max(share(c.config.receiveBufferMax), share(c.rcvBuf));
+    const most = Math.max(share(c, c.config.receiveBufferMax), share(c, c.rcvBuf));
     c.rcvWscale = Math.min(Math.max(31 - Math.clz32(most) - 15, 0), MAX_SHIFT);
   }
-  c.windowClamp = Math.min(share(c.rcvBuf), MAX_WINDOW << c.rcvWscale);
+  c.windowClamp = Math.min(share(c, c.rcvBuf), MAX_WINDOW << c.rcvWscale);
   if (c.rcvWnd > MAX_WINDOW) c.rcvWnd = MAX_WINDOW;
   c.rcvSsthresh = c.rcvWnd;
 }
 
 /** __tcp_select_window */
 export function newWindow(c: Connection): number {
-  const full = Math.min(c.windowClamp, share(c.rcvBuf));
-  const allowed = share(c.rcvBuf);
+  const full = Math.min(c.windowClamp, share(c, c.rcvBuf));
+  const allowed = share(c, c.rcvBuf);
   let free = freeSpace(c);
   let mss = c.rcvMss;
   if (mss > full) {
@@ -93,11 +98,20 @@ export function growWindow(c: Connection, seg: Segment): void {
   c.rcvSsthresh += Math.min(room, more);
 }
 
-/** tcp_clamp_window, when there is too little room for what the window promised. */
+/** tcp_measure_rcv_mss: how large the peer's segments are, and with that how much of the buffer is overhead. */
 export function measureMss(c: Connection, seg: Segment): void {
   const { length } = seg;
-  if (length >= c.rcvMss) c.rcvMss = Math.min(length, c.advertisedMss);
-  else if ((seg.flags & 8) !== 0) c.ackPushed = true;
+  if (length < c.rcvMss) {
+    if ((seg.flags & PSH) !== 0) c.ackPushed = true;
+    return;
+  }
+  if (length === c.rcvMss) return;
+  c.rcvMss = Math.min(length, c.advertisedMss);
+  const ratio = Math.max(1, Math.floor((length * 256) / trueSize(length)));
+  if (ratio === c.rcvRatio) return;
+  c.rcvRatio = ratio;
+  c.windowClamp = Math.min(share(c, c.rcvBuf), MAX_WINDOW << (c.wscaleOk ? c.rcvWscale : 0));
+  if (c.windowClamp < c.rcvqSpace) c.rcvqSpace = c.windowClamp;
 }
 
 /** tcp_initialize_rcv_mss */
@@ -142,10 +156,10 @@ export function spaceForReading(c: Connection): void {
     if (!c.rcvBufLocked) {
       let window = 2 * copied + 16 * c.advertisedMss;
       window += 2 * Math.floor((window * (copied - c.rcvqSpace)) / Math.max(1, c.rcvqSpace));
-      const buffer = Math.min(window * 2, c.config.receiveBufferMax);
+      const buffer = Math.min(Math.floor((window * 256) / c.rcvRatio), c.config.receiveBufferMax);
       if (buffer > c.rcvBuf) {
         c.rcvBuf = buffer;
-        c.windowClamp = Math.min(share(buffer), MAX_WINDOW << (c.wscaleOk ? c.rcvWscale : 0));
+        c.windowClamp = Math.min(share(c, buffer), MAX_WINDOW << (c.wscaleOk ? c.rcvWscale : 0));
       }
     }
     c.rcvqSpace = copied;
