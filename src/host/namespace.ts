@@ -4,6 +4,7 @@ import { Drop } from "../../assembly/drop.ts";
 import { Pkt, PktFlag, PktType } from "../../assembly/layout.ts";
 import type { Frame } from "../core/core.ts";
 import { Bridge } from "../device/bridge.ts";
+import { BridgePort } from "../device/bridgeport.ts";
 import { Interface, type InterfaceKind, type Owner } from "../link/interface.ts";
 import type { TraceKind } from "../link/trace.ts";
 import type { World } from "../link/world.ts";
@@ -132,13 +133,31 @@ export class Namespace implements Owner {
   addInterface(name: string, kind: InterfaceKind, mac: Uint8Array, mtu: number): Interface {
     if (this.byName.has(name)) throw new Error(`${this.name}: interface '${name}' exists already`);
     const take = kind === "tun" ? receiveRaw : receive;
-    const dev = new Interface(this, this.interfaces.length + 1, name, kind, mac, mtu, take);
+    const dev = new Interface(this, Math.max(1, this.byIndex.length), name, kind, mac, mtu, take);
     this.sysctl.addDevice(name);
     this.interfaces.push(dev);
     this.byIndex[dev.ifindex] = dev;
     this.byName.set(name, dev);
     this.fib.addInterface(dev);
     return dev;
+  }
+
+  /** `ip link delete DEV`: it leaves its bridge (or lets its ports go), and its addresses, routes and neighbours go with it. */
+  removeInterface(dev: Interface): void {
+    if (this.byName.get(dev.name) !== dev || dev.kind === "loopback") {
+      throw new Error(`${this.name}: interface '${dev.name}' is not here, or cannot go`);
+    }
+    if (dev.rxHandler instanceof BridgePort) dev.rxHandler.bridge.removePort(dev);
+    const bridge = this.madeBridges?.get(dev.name);
+    if (bridge !== undefined) for (const port of bridge.ports.slice()) bridge.removePort(port.dev);
+    this.setLink(dev, false);
+    this.madeBridges?.delete(dev.name);
+    this.fib.removeInterface(dev);
+    this.interfaces.splice(this.interfaces.indexOf(dev), 1);
+    this.byIndex[dev.ifindex] = undefined;
+    this.byName.delete(dev.name);
+    dev.peer = null;
+    this.flows.changed();
   }
 
   /** Makes a device of kind bridge a bridge. */

@@ -174,6 +174,11 @@ export class Neighbours {
 
   // ---- devices
 
+  /** Gratuitous requests about the device's addresses: neighbours that know another hardware address learn this one. */
+  announce(dev: Interface): void {
+    this.arp.announce(dev);
+  }
+
   /** With arp_notify the device tells the link its addresses. */
   linkUp(dev: Interface): void {
     if (dev.kind === "tun") return;
