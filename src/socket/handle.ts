@@ -2,17 +2,38 @@
 // a shutdown behind them, and closing; each callback a turn of the loop of its own.
 
 import { SocketError } from "../transport/errno.ts";
-import { type Endpoint, type Listener, type Owner, type Stack, Wake } from "../transport/tcp/endpoint.ts";
+import {
+  type Endpoint,
+  type EndpointOptions,
+  type Listener,
+  type Owner,
+  type Stack,
+  Wake,
+} from "../transport/tcp/endpoint.ts";
+import type { Bound } from "../transport/tcp/ports.ts";
 import { type AddressInfo, addressInfo } from "./addresses.ts";
 import type { Code } from "./errors.ts";
 import type { Loop, Turn } from "./loop.ts";
 import type { Platform, Scope } from "./platform.ts";
 
+/** A stack that can bind before it connects (class Tcp). */
+export interface BindingStack extends Omit<Stack, "connect"> {
+  bind?(address: number, port: number, reuse: boolean): Bound;
+  connect(
+    address: number,
+    port: number,
+    owner: Owner,
+    local?: { address?: number; port?: number; reuse?: boolean },
+    options?: EndpointOptions,
+    bound?: Bound,
+  ): Endpoint;
+}
+
 /** What a handle needs of its host. */
 export interface HandleHost {
   readonly platform: Platform;
   readonly loop: Loop;
-  readonly tcp: Stack;
+  readonly tcp: BindingStack;
   /** Handles that are open. */
   handles: number;
 }
@@ -83,8 +104,16 @@ export class TcpHandle implements Owner, Turn {
   connect(address: number, port: number, done: (error: Code | null) => void): Code | null {
     const { address: own = 0, port: from = 0 } = this.local;
     const local = own !== 0 || from !== 0 ? { address: own, port: from, reuse: true } : undefined;
+    const { tcp } = this.host;
     const error = attempt(() => {
-      this.endpoint = this.host.tcp.connect(address, port, this, local);
+      // bind(2) fails before anybody asks for a way
+      const bound = from === 0 ? undefined : tcp.bind?.(own, from, true);
+      try {
+        this.endpoint = tcp.connect(address, port, this, local, undefined, bound);
+      } catch (e) {
+        bound?.release();
+        throw e;
+      }
       this.host.handles++;
     });
     if (error !== null && error !== "ECONNREFUSED") return error;

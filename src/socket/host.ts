@@ -3,7 +3,7 @@
 import { RouteType } from "../host/fib/route.ts";
 import type { Namespace } from "../host/namespace.ts";
 import type { World } from "../link/world.ts";
-import type { Stack } from "../transport/tcp/endpoint.ts";
+import type { BindingStack } from "./handle.ts";
 import { Tcp } from "../transport/tcp/tcp.ts";
 import { Udp } from "../transport/udp.ts";
 import { type Dgram, type DgramHost, makeDgram } from "./dgram.ts";
@@ -17,7 +17,7 @@ import type { SocketHost } from "./socket.ts";
 export interface HostParts {
   readonly name: string;
   readonly world: World;
-  readonly tcp: Stack;
+  readonly tcp: BindingStack;
   readonly udp: Udp;
   isLocal(address: number): boolean;
 }
@@ -66,7 +66,7 @@ export class Host implements SocketHost, DgramHost {
     return (this.madeDgram ??= makeDgram(this));
   }
 
-  get tcp(): Stack {
+  get tcp(): BindingStack {
     return this.parts.tcp;
   }
 
@@ -84,7 +84,8 @@ export function hostOf(ns: Namespace, platform: Platform): Host {
   return host;
 }
 
-class NamespaceParts implements HostParts {
+/** A namespace as the place where sockets live: its transports are made when they are first asked for. */
+export class NamespaceParts implements HostParts {
   readonly name: string;
   readonly world: World;
 
@@ -93,7 +94,7 @@ class NamespaceParts implements HostParts {
     this.world = ns.world;
   }
 
-  get tcp(): Stack {
+  get tcp(): BindingStack {
     const { tcp } = this.ns.transports;
     if (tcp instanceof Tcp) return tcp;
     const made = new Tcp(this.ns);
