@@ -7,6 +7,7 @@ import { Bridge } from "../device/bridge.ts";
 import { BridgePort } from "../device/bridgeport.ts";
 import { Interface, type InterfaceKind, type Owner } from "../link/interface.ts";
 import type { TraceKind } from "../link/trace.ts";
+import { Egress } from "../link/wire.ts";
 import type { World } from "../link/world.ts";
 import { BridgeHooks, bridgedReset } from "./brnetfilter.ts";
 import { Conntrack } from "./conntrack/conntrack.ts";
@@ -181,6 +182,8 @@ export class Namespace implements Owner {
       this.fib.linkUp(dev);
       this.neighbours.linkUp(dev);
     } else {
+      // dev_deactivate: what its queue holds is lost
+      Egress.at(dev)?.netem?.reset();
       this.fib.linkDown(dev);
       this.neighbours.linkDown(dev);
       this.madeConntrack?.linkDown(dev);

@@ -113,6 +113,8 @@ describe("links", () => {
     const l = lab('  - { endpoints: ["a:eth0", "b:eth0"], netem: "delay 10ms" }\n');
     send(l, dev(l, "a"), 2);
     l.nodes.get("a")!.setLink(dev(l, "a"), false);
+    expect(l.nodes.get("a")!.drops[Drop.LinkDown]).toBe(2);
+    l.nodes.get("a")!.setLink(dev(l, "a"), true);
     while (l.world.clock.step());
     expect(dev(l, "b").rxPackets).toBe(0);
     expect(l.nodes.get("a")!.drops[Drop.LinkDown]).toBe(2);
