@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { printNetem } from "../../src/host/tccommand.ts";
 import { parseNetem } from "../../src/host/netemwords.ts";
@@ -117,6 +118,43 @@ describe("netem's words, as tc reads them", () => {
       "6: netem: seed '18446744073709551616', expected a number of 64 bits",
     );
     expect(wrong("delay 1ms 1ms distribution odd")).toMatch(/^28: .*expected uniform, normal/);
+  });
+
+  it("any words are read or refused with a place inside the line", () => {
+    const word = fc.oneof(
+      fc.constantFrom(
+        ..."delay loss state gemodel random rate limit gap reorder corrupt duplicate seed ecn slot".split(" "),
+      ),
+      fc.constantFrom(
+        "1%",
+        "10ms",
+        "5",
+        "-1",
+        "0x10",
+        "1e9",
+        "1gbit",
+        "distribution",
+        "normal",
+        "",
+        "%",
+        "100%",
+        "4294967296",
+      ),
+      fc.string({ maxLength: 6 }),
+    );
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 12 }), (words) => {
+        const line = words.join(" ");
+        try {
+          const o = parseNetem(line);
+          expect(parseNetem(printNetem(o)).limit).toBe(o.limit);
+        } catch (e) {
+          if (!(e instanceof TextError)) throw e;
+          expect(e.column >= 1 && e.column <= line.length + 1).toBe(true);
+        }
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it("seeds have 64 bits", () => {

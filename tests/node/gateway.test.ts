@@ -41,6 +41,21 @@ describe("gateway", () => {
     expect(pacer.time).toBeGreaterThan(8e6);
   });
 
+  it("many real clients at once, and nothing is left of them", async () => {
+    const server = http.createServer((q, s) => s.end(`${q.url} ${"x".repeat(5000)}`));
+    listenOn(world.server, 80, server as never);
+    const port = await gateway.publish(toServer(80));
+    const get = async (i: number): Promise<string> => {
+      const answer = await fetch(`http://127.0.0.1:${port}/${i}`, { headers: { connection: "close" } });
+      return answer.text();
+    };
+    const all = await Promise.all(Array.from({ length: 60 }, (_, i) => get(i)));
+    expect(all).toEqual(Array.from({ length: 60 }, (_, i) => `/${i} ${"x".repeat(5000)}`));
+    while (gateway.open > 0) await new Promise((done) => setTimeout(done, 5));
+    expect(gateway.carried).toBe(60);
+    expect(world.client.handles).toBe(0);
+  });
+
   it("a megabyte each way, whole, and each end by itself", async () => {
     let received = 0;
     const back = Buffer.alloc(1_000_000, "b");
