@@ -21,6 +21,9 @@ const lastMicrosecond = Math.floor((Number.MAX_SAFE_INTEGER - START) / US);
 /** Timers that one `advance` runs at most: what needs more does not end. */
 const maxSteps = 50_000_000;
 const maxFrame = 65535 + 18;
+/** Bytes of tables and packets in use that stacks before this one may have left in the core. */
+const arenaLimit = 32 << 20;
+const packetLimit = 256;
 const maxCall = Number.MAX_SAFE_INTEGER;
 
 /** The kernel's names (include/net/tcp_states.h). */
@@ -49,11 +52,12 @@ export class Session {
   private world!: World;
   private posix!: Posix;
   private tcp!: Tcp;
+  private core: Core | null = null;
   private devices = new Map<string, Interface>();
   private tx: Sent[] = [];
   private done: Result[] = [];
 
-  /** `newCore` makes the core of each fresh stack. */
+  /** `newCore` makes a core. */
   constructor(private readonly newCore: () => Core) {
     this.reset({});
   }
@@ -123,7 +127,7 @@ export class Session {
   // -- operations
 
   private reset(cfg: Record<string, Json>): string[] {
-    const host = buildHost(this.newCore(), cfg);
+    const host = buildHost(this.freshCore(), cfg);
     const { ns } = host;
     this.world = ns.world;
     this.tcp = ns.transports.tcp = new Tcp(ns, host.tcp);
@@ -136,6 +140,13 @@ export class Session {
       dev.peer = { receive: (_port, frame) => this.transmitted(dev, frame) };
     }
     return host.ignored;
+  }
+
+  /** A core that has room: one serves many stacks one after the other, what the old ones held being little. */
+  private freshCore(): Core {
+    const old = this.core;
+    const full = old === null || old.x.arenaUsed() > arenaLimit || old.x.packetsInUse() > packetLimit;
+    return full ? (this.core = this.newCore()) : old;
   }
 
   private transmitted(dev: Interface, frame: Frame): void {

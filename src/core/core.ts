@@ -19,8 +19,8 @@ export interface Core {
 }
 
 /** Makes a core from the bytes of `release.wasm` or `debug.wasm`. Every world has one of its own. */
-export function makeCore(wasm: Uint8Array): Core {
-  const { instance } = instantiateSync(wasm as BufferSource, {});
+export function makeCore(wasm: Uint8Array | WebAssembly.Module): Core {
+  const { instance } = instantiateSync(wasm as BufferSource | WebAssembly.Module, {});
   const x = instance.exports as unknown as CoreExports;
   const buffer = x.memory.buffer;
   return { x, u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), view: new DataView(buffer) };

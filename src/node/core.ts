@@ -3,11 +3,16 @@
 import { readFileSync } from "node:fs";
 import { type Core, makeCore } from "../core/core.ts";
 
+/** Compiled once: a process may want many (each world has its own). */
+let compiled: WebAssembly.Module | null = null;
+
 /** A fresh core. Beside the compiled JavaScript in the package; below `build/` when run from the sources. */
 export function loadCore(): Core {
+  if (compiled !== null) return makeCore(compiled);
   for (const place of ["../../core.wasm", "../../build/release.wasm"]) {
     try {
-      return makeCore(readFileSync(new URL(place, import.meta.url)));
+      compiled = new WebAssembly.Module(readFileSync(new URL(place, import.meta.url)));
+      return makeCore(compiled);
     } catch (e) {
       if ((e as NodeJS.ErrnoException).code !== "ENOENT") throw e;
     }
