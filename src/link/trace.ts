@@ -20,7 +20,9 @@ export type TraceKind =
   /** the ends: made here, delivered here, dropped */
   | "originate"
   | "deliver"
-  | "drop";
+  | "drop"
+  /** a line of a program's log; no frame */
+  | "program";
 
 export interface TraceEvent {
   readonly time: number;
