@@ -22,7 +22,7 @@ import { hostAgent, listenOn, type TakesConnections } from "./programs.ts";
 export interface TestLabOptions {
   /** What the world's chance comes from; "random" takes another one each time. WIREPATH_SEED goes before it. */
   readonly seed?: number | "random";
-  /** Frames that are kept for the capture, the last ones. Default 200,000. */
+  /** Frames that are kept for the capture, the last ones. Default 200,000; 0: nothing is recorded, drops neither. */
   readonly frames?: number;
 }
 
@@ -64,14 +64,7 @@ export class TestLab {
     this.recorder = new Recorder(this.world);
     this.driver = new Driver(this.world);
     const most = options.frames ?? 200_000;
-    this.world.tracer = (e) => {
-      this.recorder.event(e);
-      if (e.kind === "drop") {
-        this.drops.push({ time: e.time / NS, node: e.node, iface: e.iface, reason: Drop[e.drop] });
-      }
-      const { records } = this.recorder;
-      if (records.length > 2 * most) records.splice(0, records.length - most);
-    };
+    if (most > 0) this.record(most);
     const names = new Map<string, string[]>();
     for (const [name, ns] of this.lab.nodes) {
       const all = ns.interfaces.filter((dev) => dev.kind !== "loopback").flatMap((dev) => ns.fib.addresses(dev));
@@ -84,6 +77,17 @@ export class TestLab {
       const { hosts } = this.host(name).dns;
       for (const [other, addresses] of names) if (addresses.length > 0) hosts.set(other, addresses);
     }
+  }
+
+  private record(most: number): void {
+    const { records } = this.recorder;
+    this.world.tracer = (e) => {
+      this.recorder.event(e);
+      if (e.kind === "drop") {
+        this.drops.push({ time: e.time / NS, node: e.node, iface: e.iface, reason: Drop[e.drop] });
+      }
+      if (records.length > 2 * most) records.splice(0, records.length - most);
+    };
   }
 
   /** Virtual time in seconds. */

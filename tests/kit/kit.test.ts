@@ -100,6 +100,27 @@ describe("a lab in a test", () => {
     expect(() => net.partition(["a"], ["x"])).toThrow("the lab has no node 'x'");
   });
 
+  it.each([
+    [10, 10, 20],
+    [0, 0, 0],
+  ])("keeps the last frames, as many as it is told: %i", async (frames, least, most) => {
+    const net = lab(three, { frames });
+    await net.run(async () => {
+      net
+        .host("b")
+        .net.createServer((s: NodeJS.ReadWriteStream) => s.pipe(s))
+        .listen(7);
+      const socket = net.host("a").net.connect(7, "b");
+      socket.end("x".repeat(100_000));
+      await new Promise((done) => socket.resume().on("close", done));
+    });
+    const kept = net.frames();
+    expect(kept.length).toBeGreaterThanOrEqual(least);
+    expect(kept.length).toBeLessThanOrEqual(most);
+    // the connection's last segments
+    if (frames > 0) expect(kept[kept.length - 1]!.time).toBeCloseTo(net.time, 1);
+  });
+
   it("a drive that cannot end says so", async () => {
     const net = lab(three);
     const stuck = net.run(() => new Promise((done) => net.host("a").net.connect(7, "b").on("connect", done)), {
