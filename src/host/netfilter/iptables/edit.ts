@@ -66,13 +66,22 @@ export function tableFault(table: Table, backend: Backend): { rule: Rule; messag
   const reached = reachedHooks(table.chains.values());
   for (const [chain, hooks] of reached) {
     for (const rule of chain.rules) {
-      for (const part of [...rule.matches, ...(rule.target === null ? [] : [rule.target])]) {
-        if (part.hooks !== undefined && (hooks & ~part.hooks) !== 0) {
-          const where = hookNames.filter((_, i) => (hooks & ~part.hooks! & (1 << i)) !== 0).join(", ");
-          return { rule, message: `'${part.text}' cannot be used in ${where}` };
-        }
+      for (const match of rule.matches) {
+        if (match.hooks !== undefined && (hooks & ~match.hooks) !== 0) return misplaced(rule, match, hooks);
       }
+      const { target } = rule;
+      if (target?.hooks !== undefined && (hooks & ~target.hooks) !== 0) return misplaced(rule, target, hooks);
     }
   }
   return null;
+}
+
+/** A match or target in a chain that a hook reaches where it has no business. */
+function misplaced(
+  rule: Rule,
+  part: { readonly text: string; readonly hooks?: number },
+  hooks: number,
+): { rule: Rule; message: string } {
+  const where = hookNames.filter((_, i) => (hooks & ~part.hooks! & (1 << i)) !== 0).join(", ");
+  return { rule, message: `'${part.text}' cannot be used in ${where}` };
 }
