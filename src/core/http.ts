@@ -110,7 +110,16 @@ export class HttpReader {
   ) {
     this.block = core.x.alloc(BLOCK);
     if (this.block === 0) throw new Error("the core has no room for an HTTP parser");
-    core.x.httpInit(this.block, type, options.pause ?? false, options.nodeMethods ?? false);
+    this.reset();
+  }
+
+  /** Begins anew, for another connection's bytes; a limit that was set is forgotten. */
+  reset(): void {
+    const { options } = this;
+    this.core.x.httpInit(this.block, this.type, options.pause ?? false, options.nodeMethods ?? false);
+    this.fault = this.message = null;
+    this.offset = 0;
+    this.name = this.text = "";
   }
 
   /** Gives the core's memory back; the reader is of no use afterwards. */

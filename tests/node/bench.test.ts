@@ -149,6 +149,16 @@ describe("programs beside it", () => {
 });
 
 describe("wirepath bench", () => {
+  it("TCP and HTTP answer as the kernel's do", () => {
+    const r = wirepath(["bench", "tcp", "http", "--quick", "--json"]);
+    expect(r).toMatchObject({ status: 0, stderr: "" });
+    const rows = JSON.parse(r.stdout) as Result[];
+    rows.forEach((row) => expectShape(row));
+    expect(rows.map((row) => row.name)).toEqual(
+      suites.filter((s) => s.name === "tcp" || s.name === "http").flatMap((s) => s.rows),
+    );
+  }, 60_000);
+
   it("--json is an array of rows, and leaves nothing behind", () => {
     const before = readdirSync(tmpdir()).filter((f) => f.startsWith("wirepath-bench-"));
     const r = wirepath(["bench", "decode", "docker.frames", "scale", "--quick", "--json"]);

@@ -14,10 +14,13 @@ import { connect } from "../../link/wire.ts";
 export const CLIENT = "203.0.113.10";
 export const HOST = "198.51.100.20";
 export const PORT = 5353;
+/** Of TCP, and what the container listens on. */
+export const TCP_PORT = 8080;
+export const WEB_PORT = 80;
 export const SOURCE_PORT = 4000;
 export const PAYLOAD = 18;
 
-/** What dockerd writes for one container that publishes UDP port 53 as 5353, by table. */
+/** What dockerd writes for one container that publishes UDP port 53 as 5353 and TCP port 80 as 8080, by table. */
 export const rules: Readonly<Record<"filter" | "nat", readonly string[]>> = {
   filter: [
     ":INPUT ACCEPT",
@@ -34,6 +37,7 @@ export const rules: Readonly<Record<"filter" | "nat", readonly string[]>> = {
     "-A FORWARD -i docker0 ! -o docker0 -j ACCEPT",
     "-A FORWARD -i docker0 -o docker0 -j ACCEPT",
     "-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p udp -m udp --dport 53 -j ACCEPT",
+    `-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport ${WEB_PORT} -j ACCEPT`,
     "-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2",
     "-A DOCKER-ISOLATION-STAGE-1 -j RETURN",
     "-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP",
@@ -50,8 +54,10 @@ export const rules: Readonly<Record<"filter" | "nat", readonly string[]>> = {
     "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER",
     "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
     "-A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -p udp -m udp --dport 53 -j MASQUERADE",
+    `-A POSTROUTING -s 172.17.0.2/32 -d 172.17.0.2/32 -p tcp -m tcp --dport ${WEB_PORT} -j MASQUERADE`,
     "-A DOCKER -i docker0 -j RETURN",
     `-A DOCKER ! -i docker0 -p udp -m udp --dport ${PORT} -j DNAT --to-destination 172.17.0.2:53`,
+    `-A DOCKER ! -i docker0 -p tcp -m tcp --dport ${TCP_PORT} -j DNAT --to-destination 172.17.0.2:${WEB_PORT}`,
   ],
 };
 
@@ -123,6 +129,20 @@ export function labText(containers = 1, direct = false): string {
     '  - { endpoints: ["client:eth0", "router:eth0"] }',
     '  - { endpoints: ["router:eth1", "host:eth0"] }',
     ...ks.map((k) => `  - { endpoints: ["host:veth${k}", "web${k}:eth0"] }`),
+    "",
+  ].join("\n");
+}
+
+/** Two hosts on a wire. */
+export const PAIR = { client: "10.0.0.1", web: "10.0.0.2" } as const;
+
+export function pairText(): string {
+  return [
+    "nodes:",
+    `  client: { interfaces: { eth0: { addresses: [${PAIR.client}/24] } } }`,
+    `  web0: { interfaces: { eth0: { addresses: [${PAIR.web}/24] } } }`,
+    "links:",
+    '  - { endpoints: ["client:eth0", "web0:eth0"] }',
     "",
   ].join("\n");
 }

@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
-import { CLIENT, HOST, rules, rulesText } from "./dockerlab.ts";
+import { CLIENT, HOST, PAIR, rules, rulesText } from "./dockerlab.ts";
 import { type Env, tool } from "./env.ts";
 import { Absent } from "./measure.ts";
 
@@ -10,18 +10,82 @@ import { Absent } from "./measure.ts";
 const stem = `wirepath${process.pid}`;
 let made = 0;
 
-export class KernelLab {
-  readonly names: Readonly<Record<"client" | "router" | "host" | "web", string>>;
-  private readonly ip = tool("ip");
-  private readonly iptables = tool("iptables");
-  private readonly sh = tool("sh");
+/** Namespaces, until the benchmark ends. */
+abstract class KernelNamespaces<Node extends string> {
+  readonly names: Readonly<Record<Node, string>>;
+  protected readonly ip = tool("ip");
+  protected readonly sh = tool("sh");
 
   /** Answers `Absent` where this user or machine cannot. */
-  constructor(private readonly env: Env) {
+  constructor(
+    protected readonly env: Env,
+    nodes: readonly Node[],
+  ) {
     if (process.getuid?.() !== 0) throw new Absent("not root: network namespaces cannot be made");
     const id = `${stem}${made++}`;
-    this.names = { client: `${id}c`, router: `${id}r`, host: `${id}h`, web: `${id}w` };
+    this.names = Object.fromEntries(nodes.map((n) => [n, `${id}${n[0]}`])) as Record<Node, string>;
     env.atEnd(() => this.remove());
+  }
+
+  /** Runs a script; what goes wrong is an `Absent` in the tool's words. */
+  make(script: string): void {
+    const r = spawnSync(this.sh, ["-c", script], { encoding: "utf8", timeout: 60_000 });
+    if (r.status === 0) return;
+    this.remove();
+    throw new Absent(
+      `the kernel refuses: ${r.stderr.trim().split("\n").at(-1) ?? r.error?.message ?? "no reason given"}`,
+    );
+  }
+
+  remove(): void {
+    for (const name of Object.values<string>(this.names)) {
+      if (existsSync(`/run/netns/${name}`)) spawnSync(this.ip, ["netns", "del", name], { timeout: 10_000 });
+    }
+  }
+
+  /** Every segment goes by itself and is summed, and ports of connections that ended may be taken again soon. */
+  protected forTcp(client: string, devices: readonly (readonly [string, string])[]): string {
+    const ethtool = tool("ethtool");
+    const off = ["tso", "gso", "gro", "tx", "rx"].map((w) => `${w} off`).join(" ");
+    const set = (file: string, v: string): string =>
+      `${this.ip} netns exec ${client} ${this.sh} -c 'echo ${v} > /proc/sys/net/ipv4/${file}'\n`;
+    return (
+      devices.map(([ns, dev]) => `${this.ip} netns exec ${ns} ${ethtool} -K ${dev} ${off} > /dev/null\n`).join("") +
+      set("tcp_tw_reuse", "1") +
+      set("ip_local_port_range", "1024 65535")
+    );
+  }
+}
+
+/** Two hosts on a wire. */
+export class KernelPair extends KernelNamespaces<"client" | "web"> {
+  constructor(env: Env) {
+    super(env, ["client", "web"]);
+  }
+
+  batch(): string {
+    const { client, web } = this.names;
+    const { ip } = this;
+    return `set -e
+${ip} netns add ${client}
+${ip} netns add ${web}
+${ip} link add eth0 netns ${client} type veth peer name eth0 netns ${web}
+${ip} -n ${client} link set eth0 up
+${ip} -n ${web} link set eth0 up
+${ip} -n ${client} addr add ${PAIR.client}/24 dev eth0
+${ip} -n ${web} addr add ${PAIR.web}/24 dev eth0
+${this.forTcp(client, [
+  [client, "eth0"],
+  [web, "eth0"],
+])}`;
+  }
+}
+
+export class KernelLab extends KernelNamespaces<"client" | "router" | "host" | "web"> {
+  private readonly iptables = tool("iptables");
+
+  constructor(env: Env) {
+    super(env, ["client", "router", "host", "web"]);
   }
 
   /** What makes the links and addresses; `[namespace or none, words of ip]`. */
@@ -115,19 +179,20 @@ export class KernelLab {
     return `${script}${this.ip} netns exec ${this.names.host} ${this.iptables}-restore < ${restore}\n${this.sysctls()}`;
   }
 
-  /** Runs one of the scripts; what goes wrong is an `Absent` in the tool's words. */
-  make(script: string): void {
-    const r = spawnSync(this.sh, ["-c", script], { encoding: "utf8", timeout: 60_000 });
-    if (r.status === 0) return;
-    this.remove();
-    throw new Absent(
-      `the kernel refuses: ${r.stderr.trim().split("\n").at(-1) ?? r.error?.message ?? "no reason given"}`,
+  /** `batch`, and what TCP is measured with. */
+  tcp(): string {
+    const { client, router, host, web } = this.names;
+    return (
+      this.batch() +
+      this.forTcp(client, [
+        [client, "eth0"],
+        [router, "eth0"],
+        [router, "eth1"],
+        [host, "eth0"],
+        [host, "docker0"],
+        [host, "veth0"],
+        [web, "eth0"],
+      ])
     );
-  }
-
-  remove(): void {
-    for (const name of Object.values(this.names)) {
-      if (existsSync(`/run/netns/${name}`)) spawnSync(this.ip, ["netns", "del", name], { timeout: 10_000 });
-    }
   }
 }

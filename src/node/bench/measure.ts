@@ -52,6 +52,8 @@ export interface Figure {
   readonly absent?: Readonly<Record<string, string>>;
   /** For what does not vary, such as bytes: one run, not warmed up. */
   readonly once?: boolean;
+  /** Runs that are not timed, at first: as many as V8 needs to compile what is long (default 1). */
+  readonly warm?: number;
   /**
    * A run is the median of so many short slices, in turn with the peers' (default 1): on a machine that is shared, a
    * slice of a few milliseconds is mostly undisturbed.
@@ -84,7 +86,7 @@ export async function measure(figure: Figure, runs: number): Promise<Result> {
   }
   const rounds = figure.once === true ? 1 : runs;
   const slices = figure.once === true ? 1 : (figure.slices ?? 1);
-  if (figure.once !== true) await figure.run();
+  for (let i = figure.once === true ? 0 : (figure.warm ?? 1); i > 0; i--) await figure.run();
   const ours: number[] = [];
   const theirs = new Map<string, number[]>(peers.map((p) => [p.name, []]));
   for (let i = 0; i < rounds; i++) {

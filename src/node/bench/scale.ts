@@ -1,13 +1,12 @@
 // src/node/bench/scale.ts: whether a packet's cost stays flat as containers and connections grow, and what each weighs.
 
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { parseIpv4 } from "../../core/address.ts";
 import { Rng } from "../../link/rng.ts";
 import { loadCore } from "../core.ts";
 import { CLIENT, containerAddress, DockerPath } from "./dockerlab.ts";
 import type { Env, Suite } from "./env.ts";
 import { now, type Result, summary } from "./measure.ts";
+import { memory, type Weight } from "./memory.ts";
 
 /** Offsets in the client's frame. */
 const IP_CHECKSUM = 24;
@@ -20,12 +19,6 @@ const SOURCES = 200;
 
 const containerSteps = [1, 1_000, 10_000];
 const connectionSteps = [10, 100_000, 1_000_000];
-
-/** What one step of a table costs in memory. */
-interface Weight {
-  readonly core: number;
-  readonly heap: number;
-}
 
 /** A path, and frames that go to all of its containers, or belong to all of its connections. */
 class Step {
@@ -75,25 +68,9 @@ class Step {
   }
 }
 
-let collect: (() => void) | null = null;
-
-/** JavaScript's heap once what nobody needs is gone. */
-function heapUsed(): number {
-  if (collect === null) {
-    setFlagsFromString("--expose-gc");
-    collect = runInNewContext("gc") as () => void;
-  }
-  collect();
-  return process.memoryUsage().heapUsed;
-}
-
-function weigh(path: DockerPath | null): Weight {
-  return { core: path === null ? 0 : path.core.x.arenaUsed() >>> 0, heap: heapUsed() };
-}
-
 /** A host with so many containers on its bridge, each reached by its own address. */
 function withContainers(n: number): { step: Step; weight: Weight } {
-  const before = weigh(null);
+  const before = memory(null);
   const path = new DockerPath(loadCore(), n, true);
   const first = parseIpv4(containerAddress(0))!;
   // the bridge learns where each is from a packet of its own: what it does not know would go to all ports at once
@@ -105,7 +82,7 @@ function withContainers(n: number): { step: Step; weight: Weight } {
   const step = new Step(path, n, frame, (at, i) => view.setUint32(at + DST, first + i));
   // all flows are tracked, and known to those that remember the ways of flows
   for (let r = 0; r < 3; r++) for (let k = 0; k < n; k++) step.send(k);
-  const after = weigh(path);
+  const after = memory(path.core);
   return { step, weight: { core: after.core, heap: after.heap - before.heap } };
 }
 
@@ -120,9 +97,9 @@ function withConnections(n: number): { step: Step; weight: Weight } {
     view.setUint32(at + SRC, src + (i % SOURCES));
     view.setUint16(at + SOURCE_PORT, 1024 + Math.floor(i / SOURCES));
   });
-  const before = weigh(path);
+  const before = memory(path.core);
   for (let i = 0; i < n; i++) step.send(i);
-  const after = weigh(path);
+  const after = memory(path.core);
   return { step, weight: { core: after.core - before.core, heap: after.heap - before.heap } };
 }
 
@@ -164,7 +141,7 @@ function rowOf(name: string, unit: string, note: string, values: readonly number
   };
 }
 
-function memory(env: Env, row: string, what: string, core: number, heap: number): void {
+function weightRow(env: Env, row: string, what: string, core: number, heap: number): void {
   const note = `${what}: ${Math.round(core)} in the core, ${Math.max(0, Math.round(heap))} in JavaScript's heap`;
   env.options.onResult(rowOf(row, "bytes", note, [core + Math.max(0, heap)]));
 }
@@ -177,7 +154,7 @@ async function run(env: Env): Promise<void> {
     table(env, "scale.containers", "containers on one bridge, packets to any of them", [...steps, steps.at(-1)!.few()]);
     const [small, , large] = all.map((s) => s.weight) as [Weight, Weight, Weight];
     const more = counts[2]! - counts[0]!;
-    memory(
+    weightRow(
       env,
       "scale.containers.bytes",
       "a container (its namespace, veth pair, neighbours, one flow)",
@@ -195,7 +172,7 @@ async function run(env: Env): Promise<void> {
       all.map((s) => s.step),
     );
     const last = all.at(-1)!;
-    memory(
+    weightRow(
       env,
       "scale.connections.bytes",
       "a tracked connection with NAT",
