@@ -187,6 +187,8 @@ export class Connection implements Endpoint {
   /** 256ths of the buffer that are window (scaling_ratio). */
   rcvRatio = 128;
   rcvMss = 536;
+  /** Data of the last segment that was shorter than `rcvMss` and may be full all the same. */
+  lastSegment = 0;
   finReceived = false;
   /** The peer's FIN came in FIN-WAIT-2. */
   timeWaitDue = false;
@@ -223,6 +225,8 @@ export class Connection implements Endpoint {
   ackTimed = false;
   /** A segment with PSH came. */
   ackPushed = false;
+  /** Two such. */
+  ackPushed2 = false;
   ackTimeout = 0;
   ato = 0;
   quickAcks = 0;
@@ -403,7 +407,9 @@ export class Connection implements Endpoint {
   // -- reading
 
   get readable(): number {
-    return this.finReceived ? span(this.rcvNxt, this.copiedSeq) - 1 : span(this.rcvNxt, this.copiedSeq);
+    // whatever waits is in the ring
+    if (this.receiveRing.size === 0) return 0;
+    return span(this.rcvNxt, this.copiedSeq) - (this.finReceived ? 1 : 0);
   }
 
   get readEnded(): boolean {
