@@ -6,6 +6,8 @@ export interface Adapter {
   readonly name: string;
   /** Node's own: what only an emulated network can show is left out. */
   readonly real: boolean;
+  /** Its sockets are Node's own streams: `instanceof` says so. */
+  readonly nodeStreams: boolean;
   /** The net of the host that serves, and of the one that connects. */
   readonly serverNet: typeof net;
   readonly clientNet: typeof net;
@@ -58,5 +60,6 @@ export function record(socket: NodeJS.EventEmitter, only: readonly string[] = [.
 
 /** An error's own fields, as they stand. */
 export function fields(e: unknown): Record<string, unknown> {
-  return { message: (e as Error).message, name: (e as Error).name, ...(e as object) };
+  const { message, name, code } = e as NodeJS.ErrnoException;
+  return { message, name, ...(code === undefined ? {} : { code }), ...(e as object) };
 }

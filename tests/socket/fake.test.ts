@@ -30,6 +30,7 @@ conformance("emulated sockets over byte queues", (): Adapter => {
   return {
     name: "fake",
     real: false,
+    nodeStreams: true,
     serverNet: server!.net as unknown as typeof net,
     clientNet: client!.net as unknown as typeof net,
     host: "10.0.0.2",

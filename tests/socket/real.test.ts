@@ -7,6 +7,7 @@ import { conformance } from "./conformance.ts";
 conformance("node:net over loopback", (): Adapter => ({
   name: "node:net",
   real: true,
+  nodeStreams: true,
   serverNet: net,
   clientNet: net,
   host: "127.0.0.1",

@@ -12,6 +12,7 @@ for (const netem of ["", "delay 1ms"]) {
     return {
       name: "emulated",
       real: false,
+      nodeStreams: true,
       serverNet: server.net as unknown as typeof net,
       clientNet: client.net as unknown as typeof net,
       host: "10.0.2.2",
