@@ -86,8 +86,8 @@ export function resolver(net: Net, address: string, options: ResolverOptions): R
 }
 
 /** Asks through a stub and runs the network until the answer is there. */
-export function dig(net: Net, from: string, server: string, name: string, type: string, seconds = 60): DnsMessage {
-  const stub = new Stub(net.host(from), { ...defaultConf, nameservers: [ip(server)], attempts: 4 });
+export function dig(net: Net, from: string, server: string, name: string, type: string, seconds = 2000): DnsMessage {
+  const stub = new Stub(net.host(from), { ...defaultConf, nameservers: [ip(server)], timeout: 2, attempts: 9 });
   const got: { message: DnsMessage | null; code: string | null }[] = [];
   stub.query(name, typeOf(type)!, (message, code) => got.push({ message, code }));
   until(net, () => got.length > 0, seconds);
