@@ -1,6 +1,7 @@
 // src/transport/posix/tcpfile.ts: a SOCK_STREAM socket behind a descriptor (inet_stream_connect, tcp_sendmsg, tcp_recvmsg,
 // tcp_poll decide what waits and what fails how).
 
+import { RouteType } from "../../host/fib/route.ts";
 import type { Namespace } from "../../host/namespace.ts";
 import { SECOND } from "../../link/clock.ts";
 import type { Errno } from "../errno.ts";
@@ -37,9 +38,12 @@ export class TcpFile extends File {
   listener: Listener | null = null;
   /** What `accept` answered last. */
   accepted: TcpFile | null = null;
-  private connecting = false;
-  /** The peer's FIN was seen before any error (SOCK_DONE). */
-  private done = false;
+  /** What connect() saw last (enum socket_state): a connection that failed stays "connecting" until it asks again. */
+  private phase: "unconnected" | "connecting" | "connected" | "disconnecting" = "unconnected";
+  /** bind() named the port: it outlives a disconnection (SOCK_BINDPORT_LOCK). */
+  private portLocked = false;
+  /** What a connection that was given up left for SO_ERROR. */
+  private leftover: Errno | null = null;
   private shut = 0;
   private urgent = false;
 
@@ -54,7 +58,6 @@ export class TcpFile extends File {
 
   override wake(what: number): void {
     if ((what & Wake.Priority) !== 0) this.urgent = true;
-    if (this.endpoint !== null && this.endpoint.readEnded && this.endpoint.error === null) this.done = true;
     super.wake(what);
   }
 
@@ -75,16 +78,21 @@ export class TcpFile extends File {
   // -- names
 
   bind(address: number, port: number): Outcome {
-    if (this.bound !== null || this.listener !== null || this.endpoint !== null) return fail("EINVAL");
+    const { ns } = this;
     const { reuseAddress, reusePort } = this.options;
+    if (address !== 0 && ns.fib.addrType(address) === RouteType.Unicast) {
+      if (ns.sysctl.get("net.ipv4.ip_nonlocal_bind") === 0) return fail("EADDRNOTAVAIL");
+    }
+    if (this.bound !== null || this.listener !== null || !this.isOver) return fail("EINVAL");
     this.bound = this.stack.bind(address, port, reuseAddress, reusePort);
+    this.portLocked = port !== 0;
     return ok();
   }
 
   // -- connections
 
   listen(backlog: number): Outcome {
-    if (this.endpoint !== null && !this.isOver) return fail("EINVAL");
+    if (this.phase !== "unconnected") return fail("EINVAL");
     if (this.listener !== null) return ok();
     this.bound ??= this.stack.bind(0, 0);
     const { bound } = this;
@@ -111,29 +119,36 @@ export class TcpFile extends File {
   private adopt(endpoint: Connection): void {
     this.endpoint = endpoint;
     endpoint.owner = this;
-    this.done = endpoint.readEnded && endpoint.error === null;
+    this.phase = "connected";
     this.urgent = this.settings.hasUrgent(endpoint);
   }
 
   connect(address: number, port: number): Attempt {
     if (this.listener !== null) return () => fail("EISCONN");
     let already: Errno | null = null;
-    if (this.endpoint !== null) {
-      if (!this.connecting) return () => fail("EISCONN");
-      already = "EALREADY";
-    } else {
+    // without waiting the first call never sees the end, however near the peer is
+    let first = this.nonblocking && this.phase === "unconnected";
+    if (this.phase === "disconnecting") return () => fail("EINVAL");
+    if (this.phase === "connected") return () => fail("EISCONN");
+    if (this.phase === "connecting") already = "EALREADY";
+    else {
       this.endpoint = this.open(address, port);
       this.settings.apply(this.endpoint);
-      this.connecting = true;
-      this.done = false;
+      this.phase = "connecting";
+      this.leftover = null;
       this.shut = 0;
     }
     return () => {
       const { endpoint } = this;
-      if (endpoint === null) return fail("ECONNABORTED");
+      if (endpoint === null) return fail(this.takeError() ?? "ECONNABORTED");
+      if (first) {
+        first = false;
+        return null;
+      }
       if (this.isOpening) return already !== null && this.nonblocking ? fail(already) : null;
-      this.connecting = false;
+      this.phase = "connected";
       if (endpoint.stateName !== "CLOSED") return ok();
+      this.phase = "unconnected";
       const errno = endpoint.takeError() ?? "ECONNABORTED";
       this.endpoint = null;
       return fail(errno);
@@ -196,8 +211,12 @@ export class TcpFile extends File {
     };
     return () => {
       const { endpoint } = this;
-      if (this.listener !== null || endpoint === null) return fail("ENOTCONN");
-      if (length === 0) return { ret: 0, data: nothing };
+      if (this.listener !== null) return fail("ENOTCONN");
+      if (endpoint === null) {
+        if (this.leftover !== null) return fail(this.takeError()!);
+        return (this.shut & RD) !== 0 ? { ret: 0, data: nothing } : fail("ENOTCONN");
+      }
+      if (length === 0 && endpoint.readable > 0) return { ret: 0, data: nothing };
       const room = Math.min(endpoint.readable, length - got);
       if (room > 0) {
         // fewer where an urgent byte stands between
@@ -207,11 +226,12 @@ export class TcpFile extends File {
         got += n;
       }
       // MSG_PEEK sees what is there, once
-      const wanted = flags.waitAll === true && flags.peek !== true ? length : 1;
+      const wanted = flags.waitAll === true && flags.peek !== true ? Math.max(length, 1) : 1;
       if (got >= wanted) return finish();
       if (got > 0 && (this.nonblocking || flags.dontWait === true || this.isAtEnd(endpoint))) return finish();
       if (got > 0) return null;
-      if (this.done) return { ret: 0, data: nothing };
+      // the peer's FIN goes before any error (SOCK_DONE)
+      if (endpoint.finReceived) return { ret: 0, data: nothing };
       if (endpoint.error !== null) return fail(endpoint.takeError()!);
       if (endpoint.readEnded || (this.shut & RD) !== 0) return { ret: 0, data: nothing };
       if (this.isOver) return fail("ENOTCONN");
@@ -239,13 +259,23 @@ export class TcpFile extends File {
 
   shutdown(how: number): Outcome {
     const { endpoint, listener } = this;
+    if (this.phase === "connecting") this.phase = this.isOpening || this.isOver ? "disconnecting" : "connected";
     if (listener !== null) {
       if ((how & RD) !== 0) {
         listener.close();
         this.listener = null;
-        this.shut |= how;
+        this.forgetPort();
         this.wakes.woke(this);
       }
+      return ok();
+    }
+    if (endpoint?.stateName === "SYN-SENT") {
+      // tcp_disconnect
+      endpoint.abort();
+      this.endpoint = null;
+      this.phase = "unconnected";
+      this.leftover = "ECONNRESET";
+      this.wakes.woke(this);
       return ok();
     }
     if (endpoint === null || this.isOver) {
@@ -257,6 +287,25 @@ export class TcpFile extends File {
     if ((how & WR) !== 0) endpoint.shutdownWrite();
     this.wakes.woke(this);
     return ok();
+  }
+
+  /** A port that nobody asked for by number is free again. */
+  private forgetPort(): void {
+    if (this.portLocked) return;
+    this.bound?.release();
+    this.bound = null;
+  }
+
+  /** SO_ERROR */
+  takeError(): Errno | null {
+    const left = this.leftover;
+    this.leftover = null;
+    return left ?? this.endpoint?.takeError() ?? null;
+  }
+
+  /** It connects, or tried to. */
+  get isUnborn(): boolean {
+    return this.isOpening || (this.isOver && this.phase !== "connected");
   }
 
   /** With SO_LINGER: 0 s resets, more waits that long for what was written to be acknowledged. */
@@ -285,6 +334,7 @@ export class TcpFile extends File {
   poll(): number {
     const { endpoint, listener } = this;
     if (listener !== null) return listener.waiting > 0 ? Poll.In | Poll.RdNorm : 0;
+    if (endpoint === null && this.leftover !== null) return Poll.Out | Poll.WrNorm | Poll.Hup | Poll.Err;
     if (endpoint === null)
       return Poll.Out | Poll.WrNorm | Poll.Hup | (this.shut & RD ? Poll.In | Poll.RdNorm | Poll.RdHup : 0);
     let bits = 0;

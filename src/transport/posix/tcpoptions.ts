@@ -19,6 +19,8 @@ const maxSynCount = 127;
 const maxWindow = 32767;
 const minMss = 88;
 const defaultMss = 536;
+const mostMss = 65495;
+const timestampsLen = 12;
 
 export class TcpOptions {
   linger: readonly [number, number] = [0, 0];
@@ -88,7 +90,7 @@ export class TcpOptions {
     const { endpoint } = this.file;
     switch (name) {
       case "SO_ERROR":
-        return this.takeError();
+        return this.file.takeError() ?? 0;
       case "SO_TYPE":
         return 1;
       case "SO_PROTOCOL":
@@ -106,9 +108,9 @@ export class TcpOptions {
       case "SO_LINGER":
         return this.linger;
       case "SO_RCVBUF":
-        return this.receiveBuffer;
+        return endpoint === null ? this.receiveBuffer : endpoint.rcvBuf;
       case "SO_SNDBUF":
-        return this.sendBuffer;
+        return endpoint === null || endpoint.sndBufLocked ? this.sendBuffer : expanded(endpoint, this.sendBuffer);
       case "SO_BROADCAST":
       case "SO_OOBINLINE":
       case "SO_PRIORITY":
@@ -124,7 +126,7 @@ export class TcpOptions {
       case "SIOCOUTQ":
       case "TIOCOUTQ":
         if (this.file.isListening) throw new SocketError("EINVAL");
-        return endpoint === null ? 0 : endpoint.unacknowledged;
+        return endpoint === null ? 0 : unacknowledged(endpoint);
       case "SIOCATMARK":
         return endpoint === null ? 0 : Number(endpoint.atMark);
       case "TCP_NODELAY":
@@ -132,7 +134,8 @@ export class TcpOptions {
       case "TCP_CORK":
         return Number(this.cork);
       case "TCP_MAXSEG":
-        if (endpoint !== null) return Number(endpoint.info()["tcpi_snd_mss"] ?? defaultMss);
+        if (endpoint !== null && !this.file.isUnborn) return Math.min(endpoint.mss, mostMss);
+        if (endpoint !== null) return defaultMss - (this.config.timestamps ? timestampsLen : 0);
         return this.mss !== 0 ? this.mss : defaultMss;
       case "TCP_KEEPIDLE":
         return this.keepIdle;
@@ -168,13 +171,6 @@ export class TcpOptions {
       default:
         throw new SocketError("ENOPROTOOPT");
     }
-  }
-
-  /** The error that ended the connection, else the last that it survived. */
-  private takeError(): OptionValue {
-    const { endpoint } = this.file;
-    if (endpoint === null) return 0;
-    return endpoint.takeError() ?? 0;
   }
 
   set(name: string, value: OptionValue): void {
@@ -286,4 +282,20 @@ export class TcpOptions {
     if (value !== "reno" && value !== "cubic") throw new SocketError("ENOENT");
     this.congestion = this.file.options.congestion = value;
   }
+}
+
+/** tcp_ioctl(SIOCOUTQ): a FIN counts, and what a connection that is over left behind. */
+function unacknowledged(c: Connection): number {
+  const { stateName } = c;
+  return stateName === "SYN-SENT" || stateName === "SYN-RCVD" ? 0 : (c.writeSeq - c.sndUna) | 0;
+}
+
+/** tcp_sndbuf_expand, as the kernel counts: twice a window of segments with all that a segment costs. */
+function expanded(c: Connection, least: number): number {
+  const { stateName } = c;
+  if (stateName === "SYN-SENT" || stateName === "CLOSED") return least;
+  const segments = Math.max(c.config.initialWindow, c.cwnd, c.reordering + 1);
+  let cost = 1024;
+  while (cost < c.mss + 640) cost *= 2;
+  return Math.max(least, Math.min(2 * segments * (cost + 256), c.config.sendBufferMax));
 }

@@ -19,11 +19,14 @@ import {
 import { integer, setBuffer } from "./options.ts";
 
 const nothing = new Uint8Array(0);
+/** Bytes of a datagram that an IPv4 packet holds. */
+const longest = 65507;
 
 export class UdpFile extends File {
   private readonly socket: UdpSocket;
   private linger: readonly [number, number] = [0, 0];
   private receiveTos = 0;
+  private corked: { readonly address: number; readonly port: number; bytes: Uint8Array } | null = null;
 
   constructor(wakes: Wakes, udp: Udp) {
     super(wakes);
@@ -54,8 +57,33 @@ export class UdpFile extends File {
     return () => {
       if (payload.length > 0xffff) return fail("EMSGSIZE");
       if (flags.outOfBand === true) return fail("EOPNOTSUPP");
+      if (flags.more === true || this.corked !== null) return this.append(payload, flags, address, port);
       return ok(this.socket.send(payload.bytes, 0, payload.length, address, port));
     };
+  }
+
+  /** MSG_MORE: datagrams that become one, sent to where the first was for. */
+  private append({ bytes, length }: Payload, flags: MessageFlags, address: number, port: number): Outcome {
+    const { socket } = this;
+    if (this.corked === null) {
+      if (port === -1 && !socket.isConnected) return fail("EDESTADDRREQ");
+      if (port === 0) return fail("EINVAL");
+      this.corked = { address, port, bytes: nothing };
+    }
+    const before = this.corked.bytes;
+    if (before.length + length > longest) {
+      this.corked = null;
+      return fail("EMSGSIZE");
+    }
+    const all = new Uint8Array(before.length + length);
+    all.set(before);
+    if (bytes !== null) all.set(bytes.subarray(0, length), before.length);
+    this.corked.bytes = all;
+    if (flags.more === true) return ok(length);
+    const { address: to, port: at } = this.corked;
+    this.corked = null;
+    socket.send(all, 0, all.length, to, at);
+    return ok(length);
   }
 
   receive(length: number, flags: MessageFlags): Attempt {
@@ -159,6 +187,8 @@ export class UdpFile extends File {
         return socket.multicastTtl;
       case "IP_MULTICAST_ALL":
         return Number(socket.hearsAll);
+      case "SIOCATMARK":
+        throw new SocketError("ENOTTY");
       default:
         throw new SocketError(level === "tcp" ? "EOPNOTSUPP" : "ENOPROTOOPT");
     }
