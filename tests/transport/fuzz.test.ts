@@ -130,7 +130,7 @@ function attack(core: Core, shots: readonly Shot[], active: boolean): void {
   }
   expect(sent).toBe(shots.length);
   listener.close();
-  for (const left of [...tcp.connections]) {
+  for (const left of Array.from(tcp.connections)) {
     left.abort();
   }
   let events = 0;
