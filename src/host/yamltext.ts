@@ -84,8 +84,8 @@ export class YamlText {
     const { path } = issue;
     const message = describe(issue, this.kind.whole);
     if (issue.code === "unrecognized_keys") throw this.errorAtKey([...path, issue.keys![0]!], message);
-    if (path.length === 0 && this.doc.contents === null) {
-      throw this.error(path, `the file is empty, expected ${this.kind.expected}`);
+    if (this.doc.contents === null) {
+      throw this.error([], `the file is empty, expected ${this.kind.expected}`);
     }
     throw this.error(path, message);
   }
@@ -212,6 +212,7 @@ function describe(issue: Issue, whole: string): string {
     case "unrecognized_keys":
       return `unknown key '${issue.keys![0]}'`;
     case "invalid_type":
+      if (issue.message.endsWith("received undefined")) return `${what} is missing, expected ${kinds(issue.expected!)}`;
       return `${what}: wrong kind of value, expected ${kinds(issue.expected ?? "something else")}`;
     case "invalid_value":
       return `${what}: expected one of ${(issue.values ?? []).join(", ")}`;

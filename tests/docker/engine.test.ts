@@ -2,7 +2,10 @@ import { expect, it } from "vitest";
 import { decodeDns, encodeDns } from "../../src/core/dns.ts";
 import { formatIpv4, formatMac } from "../../src/core/address.ts";
 import { parsePublish } from "../../src/docker/ports.ts";
+import { resolvConf } from "../../src/docker/resolve.ts";
 import { whoami } from "../../src/docker/whoami.ts";
+import { Stub } from "../../src/service/dns/stub.ts";
+import { programHost } from "../../src/service/program.ts";
 import { overBuilds } from "../support/cores.ts";
 import { askUdp, CLIENT, echo, get, greet, hear, HOST, place } from "./support.ts";
 
@@ -249,5 +252,32 @@ overBuilds("docker engine", (core) => {
     );
     expect(text).toContain("GET /x?y=1 HTTP/1.1\nHost: shop\nAccept: */*\n");
     expect(get(client, HOST, 8080, "GET /\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 Bad Request/);
+  });
+});
+
+overBuilds("docker names for programs", (core) => {
+  it("the stub of a container asks 127.0.0.11, over UDP and TCP", () => {
+    const { engine, world } = place(core());
+    engine.createNetwork("n");
+    const a = engine.run("a", { networks: { n: {} }, extraHosts: [["gw", "host-gateway"]] });
+    engine.run("db", { networks: { n: { aliases: ["data"] } } });
+    const heard: string[] = [];
+    for (const useVc of [false, true]) {
+      const stub = new Stub(programHost(a.ns!), { ...resolvConf(a), useVc });
+      stub.resolve4("data", (error, addresses) => heard.push(error?.message ?? addresses.join()));
+      stub.resolve4("nobody", (error, addresses) => heard.push(error?.message ?? addresses.join()));
+    }
+    world.clock.advance(60_000_000_000);
+    expect(heard.toSorted()).toEqual([
+      "172.18.0.3",
+      "172.18.0.3",
+      "queryA ESERVFAIL nobody",
+      "queryA ESERVFAIL nobody",
+    ]);
+    expect(a.hosts).toEqual([
+      ["localhost", "127.0.0.1"],
+      ["gw", "172.17.0.1"],
+      [a.hostname, "172.18.0.2"],
+    ]);
   });
 });
