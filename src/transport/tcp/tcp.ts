@@ -336,7 +336,8 @@ export class Tcp implements Transport, Stack {
   /** The way of a connection's segments; null when there is none now. */
   routeOf(c: Connection): Route | null {
     const { fib } = this.ns;
-    if (c.route !== null && c.routeGeneration === fib.generation) return c.route;
+    // a trace tells of the look-up that decided: it is made again
+    if (c.route !== null && c.routeGeneration === fib.generation && this.ns.world.tracer === null) return c.route;
     const { flow } = this;
     flow.clear();
     flow.dst = c.remoteAddress;
