@@ -305,7 +305,7 @@ export class TcpFile extends File {
 
   /** It connects, or tried to. */
   get isUnborn(): boolean {
-    return this.isOpening || (this.isOver && this.phase !== "connected");
+    return this.isOpening || (this.endpoint !== null && this.isOver && this.endpoint.rcvNxt === 0);
   }
 
   /** With SO_LINGER: 0 s resets, more waits that long for what was written to be acknowledged. */

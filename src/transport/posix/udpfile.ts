@@ -70,6 +70,11 @@ export class UdpFile extends File {
       if (port === 0) return fail("EINVAL");
       this.corked = { address, port, bytes: nothing };
     }
+    const pending = socket.takeError();
+    if (pending !== null) {
+      this.corked = null;
+      return fail(pending);
+    }
     const before = this.corked.bytes;
     if (before.length + length > longest) {
       this.corked = null;
