@@ -41,7 +41,7 @@ export class Resolution {
   waitsFor: Resolution | null = null;
   private readonly answers: DnsRecord[] = [];
   private name: string;
-  private restarts = 0;
+  private aliases = 0;
   private at: Delegation | null = null;
   private readonly tries = new Map<number, number>();
   /** Delegations out of the cache that led nowhere. */
@@ -87,13 +87,17 @@ export class Resolution {
     }
   }
 
-  /** The name that an alias leads to is a new question (RFC 1034 §5.3.3 step 4c). False when there were too many. */
-  private restart(target: string): boolean {
+  /**
+   * The name that an alias, or the last of several, leads to is a new question (RFC 1034 §5.3.3 step 4c). False when there
+   * were too many.
+   */
+  private restart(target: string, aliases = 1): boolean {
     this.name = target;
     this.at = null;
     this.tries.clear();
     this.worn.clear();
-    if (++this.restarts <= this.resolver.limits.aliases) return true;
+    this.aliases += aliases;
+    if (this.aliases <= this.resolver.limits.aliases) return true;
     this.fail("too many aliases");
     return false;
   }
@@ -107,7 +111,7 @@ export class Resolution {
       const zone = authority === null ? null : authority.zoneFor(keyOf(this.name), this.type);
       if (zone === null) return false;
       const found = zone.find(keyOf(this.name), this.type);
-      const own = this.restarts === 0;
+      const own = this.aliases === 0;
       switch (found.kind) {
         case "answer":
           for (const set of found.sets) this.answers.push(...withOwner(set.records, this.name));
@@ -314,8 +318,10 @@ export class Resolution {
           this.answers.push(...withOwner(set.records, owner));
           owner = targetOf(set.records[0]!) ?? owner;
         });
-        if (reading.target === null) return this.finish(Rcode.NoError, null);
-        if (this.restart(reading.target)) this.begin();
+        const aliases = reading.chain.length - (reading.target === null ? 1 : 0);
+        if (!this.restart(reading.target ?? owner, aliases)) return;
+        if (reading.target === null) this.finish(Rcode.NoError, null);
+        else this.begin();
         return;
       }
       case "nxdomain":

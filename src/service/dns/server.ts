@@ -148,8 +148,14 @@ export class DnsServer implements Owner, Turn {
     for (;;) {
       const endpoint = this.closed ? null : this.listener.accept();
       if (endpoint === null) return;
-      if (this.connections.size >= CONNECTIONS_MAX) endpoint.abort();
-      else this.connections.add(new Connection(this, endpoint));
+      if (this.connections.size >= CONNECTIONS_MAX) {
+        endpoint.abort();
+        continue;
+      }
+      const connection = new Connection(this, endpoint);
+      this.connections.add(connection);
+      // questions may be there already
+      connection.wake(Wake.Readable);
     }
   }
 
@@ -184,7 +190,6 @@ class Connection implements Owner {
     this.idle = clock.timer(() => this.finish());
     clock.arm(this.idle, clock.now + IDLE);
     endpoint.owner = this;
-    this.wake(Wake.Readable);
   }
 
   wake(what: number): void {

@@ -39,6 +39,7 @@ export class Zone {
   private static of(name: string, placed: readonly Placed[]): Zone {
     const apex = keyOf(name);
     const nodes = new Map<string, ZoneNode>();
+    const known = new Set<string>();
     let soa: SoaRecord | null = null;
     for (const p of placed) {
       const { record } = p;
@@ -48,7 +49,7 @@ export class Zone {
         if (soa !== null) throw at(p, "a second SOA, expected one");
         soa = record;
       }
-      add(nodes, p, key, record);
+      add(nodes, known, p, key, record);
     }
     const top = nodes.get(apex);
     if (soa === null) throw new TextError(1, 1, `the zone '${name}' has no SOA, expected one at its apex`);
@@ -113,7 +114,8 @@ function suffixOf(name: string, key: string): string {
   return s;
 }
 
-function add(nodes: Map<string, ZoneNode>, p: Placed, key: string, record: DnsRecord): void {
+/** `known`: what was added so far, by owner and data. */
+function add(nodes: Map<string, ZoneNode>, known: Set<string>, p: Placed, key: string, record: DnsRecord): void {
   const type = numberOf(record.type);
   let node = nodes.get(key);
   if (node === undefined) nodes.set(key, (node = { name: record.name, sets: new Map() }));
@@ -123,18 +125,25 @@ function add(nodes: Map<string, ZoneNode>, p: Placed, key: string, record: DnsRe
   if (alias !== node.sets.has(Type.CNAME) && node.sets.size > 0) {
     throw at(p, `'${record.name}' has a CNAME and other data, expected the CNAME alone (RFC 1034 §3.6.2)`);
   }
+  // RFC 2181 §5: no two alike
+  const text = `${key} ${dataKey(record)}`;
+  if (known.has(text)) return;
+  known.add(text);
   const set = node.sets.get(type);
   if (set === undefined) {
     node.sets.set(type, { type, ttl: record.ttl, records: [record] });
     return;
   }
-  const text = dataKey(record);
-  if (set.records.some((r) => dataKey(r) === text)) return; // RFC 2181 §5: no two alike
   if (alias) throw at(p, `'${record.name}' has a second CNAME, expected one (RFC 2181 §10.1)`);
   // RFC 2181 §5.2: one TTL; of several the lowest
   const ttl = Math.min(set.ttl, record.ttl);
-  const records = [...set.records, record].map((r) => ({ ...r, ttl }));
-  node.sets.set(type, { type, ttl, records });
+  const records = set.records as DnsRecord[];
+  records.push(record);
+  node.sets.set(type, {
+    type,
+    ttl,
+    records: ttl === set.ttl && ttl === record.ttl ? records : records.map((r) => ({ ...r, ttl })),
+  });
 }
 
 const nameFields = new Set(["target", "exchange", "mname", "rname"]);
