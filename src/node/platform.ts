@@ -4,6 +4,7 @@ import { AsyncResource } from "node:async_hooks";
 import { Buffer } from "node:buffer";
 import { EventEmitter, errorMonitor } from "node:events";
 import { Duplex, getDefaultHighWaterMark } from "node:stream";
+import { runOn } from "./program.ts";
 import type { Platform, Scope } from "../socket/platform.ts";
 
 /** Callbacks run in the async context that was current when their socket, server or timer was made. */
@@ -18,4 +19,5 @@ export const nodePlatform: Platform = {
   },
   errorMonitor,
   highWaterMark: getDefaultHighWaterMark(false),
+  enter: runOn,
 };

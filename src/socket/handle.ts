@@ -16,6 +16,11 @@ import type { Code } from "./errors.ts";
 import type { Loop, Turn } from "./loop.ts";
 import type { Platform, Scope } from "./platform.ts";
 
+/** What the kernel closes when the process ends that it belongs to: nobody is called back. */
+export interface Killable {
+  kill(): void;
+}
+
 /** A stack that can bind before it connects (class Tcp). */
 export interface BindingStack extends Omit<Stack, "connect"> {
   bind?(address: number, port: number, reuse: boolean): Bound;
@@ -35,7 +40,7 @@ export interface HandleHost {
   readonly loop: Loop;
   readonly tcp: BindingStack;
   /** Handles that are open. */
-  handles: number;
+  readonly open: Set<Killable>;
 }
 
 /** libuv reads at most this much at once. */
@@ -58,7 +63,7 @@ function attempt(call: () => void): Code | null {
   }
 }
 
-export class TcpHandle implements Owner, Turn {
+export class TcpHandle implements Owner, Turn, Killable {
   /** Bytes read (null: end of file) or an error. */
   onread: ((bytes: Buffer | null, error: Code | null) => void) | null = null;
   reading = false;
@@ -87,7 +92,7 @@ export class TcpHandle implements Owner, Turn {
     this.scope = scope ?? host.platform.scope("TCPWRAP");
     if (endpoint === null) return;
     endpoint.owner = this;
-    host.handles++;
+    host.open.add(this);
   }
 
   get isOpen(): boolean {
@@ -114,7 +119,7 @@ export class TcpHandle implements Owner, Turn {
         bound?.release();
         throw e;
       }
-      this.host.handles++;
+      this.host.open.add(this);
     });
     if (error !== null && error !== "ECONNREFUSED") return error;
     this.whenConnected = done;
@@ -218,6 +223,7 @@ export class TcpHandle implements Owner, Turn {
    */
   write(chunk: Uint8Array, done: (error: Code | null) => void): Code | null {
     this.lastWriteAsync = false;
+    if (this.closed) return "EPIPE";
     this.bytesWritten += chunk.length;
     let at = 0;
     if (this.writes.length === 0) {
@@ -285,18 +291,26 @@ export class TcpHandle implements Owner, Turn {
     return null;
   }
 
+  kill(): void {
+    this.release(false);
+  }
+
   private end(abort: boolean, done: () => void): void {
     if (this.closed) return;
+    this.release(abort);
+    this.host.loop.post({ turn: () => this.scope(this.finish, done) });
+  }
+
+  private release(abort: boolean): void {
     this.closed = true;
     this.reading = false;
     const e = this.endpoint;
     if (e !== null) {
-      this.host.handles--;
+      this.host.open.delete(this);
       e.owner = null;
       if (abort) e.abort();
       else e.close();
     }
-    this.host.loop.post({ turn: () => this.scope(this.finish, done) });
   }
 
   private readonly finish = (done: () => void): void => {
@@ -330,7 +344,7 @@ export class TcpHandle implements Owner, Turn {
 }
 
 /** A listening socket (uv_listen): one connection a turn. */
-export class ListenHandle implements Owner, Turn {
+export class ListenHandle implements Owner, Turn, Killable {
   private posted = false;
   private closed = false;
   private readonly scope: Scope;
@@ -347,7 +361,7 @@ export class ListenHandle implements Owner, Turn {
     this.scope = host.platform.scope("TCPSERVERWRAP");
     this.listener = host.tcp.listen(address, port, backlog, this, { reuseAddress: true });
     this.listener.owner = this;
-    host.handles++;
+    host.open.add(this);
   }
 
   wake(_what: number): void {
@@ -382,8 +396,12 @@ export class ListenHandle implements Owner, Turn {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.host.handles--;
+    this.host.open.delete(this);
     this.listener.owner = null;
     this.listener.close();
+  }
+
+  kill(): void {
+    this.close();
   }
 }

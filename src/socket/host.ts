@@ -3,7 +3,7 @@
 import { RouteType } from "../host/fib/route.ts";
 import type { Namespace } from "../host/namespace.ts";
 import type { World } from "../link/world.ts";
-import type { BindingStack } from "./handle.ts";
+import type { BindingStack, Killable } from "./handle.ts";
 import { Tcp } from "../transport/tcp/tcp.ts";
 import { Udp } from "../transport/udp.ts";
 import { type Dgram, type DgramHost, makeDgram } from "./dgram.ts";
@@ -30,7 +30,7 @@ export class Host implements SocketHost, DgramHost {
   readonly loop;
   readonly dns: Dns;
   /** Sockets and servers that are open: what a program forgot to close. */
-  handles = 0;
+  readonly open = new Set<Killable>();
   readonly isLocal: (address: number) => boolean;
   private madeNet: Net | null = null;
   private madeDgram: Dgram | null = null;
@@ -50,6 +50,26 @@ export class Host implements SocketHost, DgramHost {
   /** The class of this host's sockets. */
   get Socket() {
     return this.net.Socket;
+  }
+
+  /** How many are open. */
+  get handles(): number {
+    return this.open.size;
+  }
+
+  /** Runs a program on this host: in Node its `net`, `http`, `fetch` ... are the host's (src/node/program.ts). */
+  run<T>(program: () => T): T {
+    const { enter } = this.platform;
+    return enter === undefined ? program() : enter(this, program);
+  }
+
+  /**
+   * What a kernel does when the host's processes end: connections are closed, those with unread bytes reset, ports are
+   * free again. The programs' objects hear nothing of it, as a process that is gone hears nothing.
+   */
+  kill(): void {
+    for (const handle of this.open) handle.kill();
+    this.open.clear();
   }
 
   get lookup() {

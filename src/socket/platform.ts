@@ -7,6 +7,7 @@
 // types alone, gone once compiled
 import type { Duplex } from "stream";
 import type { EventEmitter } from "events";
+import type { Host } from "./host.ts";
 
 /** Calls back as whoever was running when it was made (AsyncResource.runInAsyncScope). */
 export type Scope = <A extends unknown[], R>(run: (...args: A) => R, ...args: A) => R;
@@ -23,6 +24,8 @@ export interface Platform {
   readonly errorMonitor: symbol;
   /** Bytes that a stream buffers unless told otherwise (stream.getDefaultHighWaterMark(false)). */
   readonly highWaterMark: number;
+  /** Runs a program whose modules are to find this host's network behind Node's own names. */
+  enter?<T>(host: Host, program: () => T): T;
 }
 
 /** A scope for where nobody asks who is running. */

@@ -6,6 +6,7 @@ import type { Udp } from "../transport/udp.ts";
 import type { UdpSocket } from "../transport/udpsocket.ts";
 import { type AddressInfo, addressInfo } from "./addresses.ts";
 import type { Code } from "./errors.ts";
+import type { Killable } from "./handle.ts";
 import type { Loop, Turn } from "./loop.ts";
 import type { Platform, Scope } from "./platform.ts";
 
@@ -14,7 +15,7 @@ export interface UdpHost {
   readonly platform: Platform;
   readonly loop: Loop;
   readonly udp: Udp;
-  handles: number;
+  readonly open: Set<Killable>;
 }
 
 export interface RemoteInfo extends AddressInfo {
@@ -32,7 +33,7 @@ export function failure(call: () => void): Code | null {
   }
 }
 
-export class UdpHandle implements Owner, Turn {
+export class UdpHandle implements Owner, Turn, Killable {
   /** null until something needs it, as libuv's file descriptor. */
   socket: UdpSocket | null = null;
   receiving = false;
@@ -52,7 +53,7 @@ export class UdpHandle implements Owner, Turn {
   open(): UdpSocket {
     if (this.socket === null) {
       this.socket = this.host.udp.open(this);
-      this.host.handles++;
+      this.host.open.add(this);
     }
     return this.socket;
   }
@@ -97,7 +98,11 @@ export class UdpHandle implements Owner, Turn {
     this.closed = true;
     this.receiving = false;
     if (this.socket === null) return;
-    this.host.handles--;
+    this.host.open.delete(this);
     this.socket.close();
+  }
+
+  kill(): void {
+    this.close();
   }
 }

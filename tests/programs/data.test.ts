@@ -25,7 +25,7 @@ let db: PGlite;
 // it starts in real time: a database takes seconds
 beforeAll(async () => {
   db = await PGlite.create();
-});
+}, 60_000);
 afterAll(() => db.close());
 
 overWires("pg and PGlite", async (net: Net) => {
