@@ -36,3 +36,8 @@ export function integer(value: OptionValue): number {
 export function setBuffer(v: number): number {
   return Math.min(v < 0 ? maxBuffer : v, maxBuffer);
 }
+
+/** SO_RCVLOWAT: none is one, less than none is as much as there can be. */
+export function lowWater(v: number): number {
+  return v < 0 ? 2 ** 31 - 1 : v || 1;
+}

@@ -94,10 +94,11 @@ export class TcpFile extends File {
   listen(backlog: number): Outcome {
     if (this.phase !== "unconnected") return fail("EINVAL");
     if (this.listener !== null) return ok();
+    // whoever holds the port beside this socket came by a listener that is gone
+    if (this.bound !== null && this.bound.holders > 1 && this.options.reuseAddress !== true) return fail("EADDRINUSE");
     this.bound ??= this.stack.bind(0, 0);
     const { bound } = this;
     this.listener = this.stack.listen(bound.address, bound.port, backlog, this, this.options, bound.hold());
-    this.shut = 0;
     return ok();
   }
 
@@ -136,7 +137,6 @@ export class TcpFile extends File {
       this.settings.apply(this.endpoint);
       this.phase = "connecting";
       this.leftover = null;
-      this.shut = 0;
     }
     return () => {
       const { endpoint } = this;
@@ -193,9 +193,10 @@ export class TcpFile extends File {
 
   private sendUrgent({ bytes, length }: Payload): Attempt {
     return () => {
-      if (this.endpoint === null || (this.shut & WR) !== 0) return fail("EPIPE");
+      const { endpoint } = this;
+      if (endpoint === null || ((this.shut & WR) !== 0 && endpoint.error === null)) return fail("EPIPE");
       if (this.isOpening) return null;
-      const n = this.endpoint.writeUrgent(bytes ?? new Uint8Array(Math.min(length, 1 << 20)));
+      const n = endpoint.writeUrgent(bytes ?? new Uint8Array(Math.min(length, 1 << 20)));
       return n === 0 ? null : ok(n);
     };
   }
@@ -264,6 +265,7 @@ export class TcpFile extends File {
       if ((how & RD) !== 0) {
         listener.close();
         this.listener = null;
+        this.shut = 0;
         this.forgetPort();
         this.wakes.woke(this);
       }
@@ -273,6 +275,7 @@ export class TcpFile extends File {
       // tcp_disconnect
       endpoint.abort();
       this.endpoint = null;
+      this.shut = 0;
       this.phase = "unconnected";
       this.leftover = "ECONNRESET";
       this.wakes.woke(this);

@@ -6,7 +6,7 @@ import { SocketError } from "../errno.ts";
 import type { TcpConfig } from "../tcp/config.ts";
 import type { Connection } from "../tcp/connection.ts";
 import type { Level, OptionValue } from "./file.ts";
-import { integer, setBuffer } from "./options.ts";
+import { integer, lowWater, setBuffer } from "./options.ts";
 import type { TcpFile } from "./tcpfile.ts";
 
 /** SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF */
@@ -207,12 +207,16 @@ export class TcpOptions {
         return endpoint?.setSendBuffer(this.sendBuffer / 2);
       case "SO_BROADCAST":
       case "SO_OOBINLINE":
-      case "SO_PRIORITY":
       case "SO_TIMESTAMP":
-      case "SO_RCVLOWAT":
+        this.plain.set(name, Number(on));
+        return;
+      case "SO_PRIORITY":
       case "IP_RECVTOS":
       case "TCP_WINDOW_CLAMP":
         this.plain.set(name, v);
+        return;
+      case "SO_RCVLOWAT":
+        this.plain.set(name, lowWater(v));
         return;
       case "TCP_NODELAY":
         this.noDelay = options.noDelay = on;

@@ -16,7 +16,7 @@ import {
   fail,
   ok,
 } from "./file.ts";
-import { integer, setBuffer } from "./options.ts";
+import { integer, lowWater, setBuffer } from "./options.ts";
 
 const nothing = new Uint8Array(0);
 /** Bytes of a datagram that an IPv4 packet holds. */
@@ -26,6 +26,8 @@ export class UdpFile extends File {
   private readonly socket: UdpSocket;
   private linger: readonly [number, number] = [0, 0];
   private receiveTos = 0;
+  /** Options that are kept and change nothing. */
+  private readonly plain = new Map<string, number>();
   private corked: { readonly address: number; readonly port: number; bytes: Uint8Array } | null = null;
 
   constructor(wakes: Wakes, udp: Udp) {
@@ -167,9 +169,9 @@ export class UdpFile extends File {
       case "SO_OOBINLINE":
       case "SO_TIMESTAMP":
       case "SO_PRIORITY":
-        return 0;
+        return this.plain.get(name) ?? 0;
       case "SO_RCVLOWAT":
-        return 1;
+        return this.plain.get(name) ?? 1;
       case "SIOCINQ":
       case "FIONREAD":
         return Math.max(socket.nextLength, 0);
@@ -224,8 +226,13 @@ export class UdpFile extends File {
       case "SO_KEEPALIVE":
       case "SO_OOBINLINE":
       case "SO_TIMESTAMP":
+        this.plain.set(name, Number(v !== 0));
+        return;
       case "SO_PRIORITY":
+        this.plain.set(name, v);
+        return;
       case "SO_RCVLOWAT":
+        this.plain.set(name, lowWater(v));
         return;
       case "IP_TOS":
         socket.tos = v & 255;

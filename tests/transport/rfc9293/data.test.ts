@@ -221,8 +221,9 @@ describe("receiving", () => {
       expect(String(t.recv(50))).toHaveLength(50);
       read += 50;
     }
-    expect(read).toBeGreaterThanOrEqual(536);
-    expect(t.peer.expect("ACK").window).toBeGreaterThanOrEqual(536);
+    expect(read).toBeGreaterThan(50);
+    // the peer's segments were of 1,000 bytes
+    expect(t.peer.expect("ACK").window).toBeGreaterThanOrEqual(1000);
   });
 
   requirement("SHLD-14", () => {
