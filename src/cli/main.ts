@@ -10,6 +10,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
   },
   replay: { summary: "one node of a lab fed with a capture", load: async () => (await import("./replay.ts")).command },
   run: { summary: "a lab in virtual time", load: async () => (await import("./run.ts")).command },
+  up: {
+    summary: "a Compose file's containers on a host with Docker's networks, rules and names",
+    load: async () => (await import("./up.ts")).command,
+  },
   decode: { summary: "frames of a capture as text or JSON", load: async () => (await import("./decode.ts")).command },
   flows: { summary: "packets of captures grouped into flows", load: async () => (await import("./flows.ts")).command },
   routes: {

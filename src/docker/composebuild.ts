@@ -5,6 +5,7 @@
 
 import type { Core } from "../core/core.ts";
 import { Namespace } from "../host/namespace.ts";
+import { parseNetem } from "../host/netemwords.ts";
 import { newWorld } from "../link/newworld.ts";
 import { connect, type Link } from "../link/wire.ts";
 import type { World } from "../link/world.ts";
@@ -16,6 +17,8 @@ import { type Image, Images, type Process } from "./images.ts";
 import { whoami } from "./whoami.ts";
 
 export const HOST_ADDRESS = "198.51.100.20";
+/** One way: through a provider's network, and within a data centre. */
+const DELAYS = { access: "5ms", centre: "100us" } as const;
 export const CLIENT_ADDRESS = "203.0.113.10";
 
 export interface ComposeBuildOptions {
@@ -122,15 +125,17 @@ function makeOutside(host: Namespace, nodes: Map<string, Namespace>, links: Link
   const router = new Namespace("router", world);
   nodes.set("client", client);
   nodes.set("router", router);
-  const wire = (a: Namespace, aDev: string, b: Namespace, bDev: string): void => {
+  const wire = (a: Namespace, aDev: string, b: Namespace, bDev: string, delay: string): void => {
     const [x, y] = [
       a.addInterface(aDev, "veth", randomMac(a.name, aDev), 1500),
       b.addInterface(bDev, "veth", randomMac(b.name, bDev), 1500),
     ];
-    links.push(connect(x, y));
+    const link = connect(x, y);
+    for (const end of [x, y]) link.setNetem(end, parseNetem(`delay ${delay}`));
+    links.push(link);
   };
-  wire(client, "eth0", router, "eth0");
-  wire(router, "eth1", host, "eth0");
+  wire(client, "eth0", router, "eth0", DELAYS.access);
+  wire(router, "eth1", host, "eth0", DELAYS.centre);
   client.fib.command(`addr add ${CLIENT_ADDRESS}/24 dev eth0`);
   router.fib.command("addr add 203.0.113.1/24 dev eth0");
   router.fib.command("addr add 198.51.100.1/24 dev eth1");
