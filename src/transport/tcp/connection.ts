@@ -6,17 +6,17 @@ import type { Route } from "../../host/fib/route.ts";
 import { type Errno, SocketError } from "../errno.ts";
 import { cleanReceiveBuffer } from "./ackpolicy.ts";
 import { congestionOf } from "./algorithms.ts";
-import { type Congestion, INFINITE_SSTHRESH } from "./congestion.ts";
+import type { Congestion } from "./congestion.ts";
 import type { TcpConfig } from "./config.ts";
-import type { Curve } from "./cubic.ts";
 import { type Endpoint, type EndpointOptions, type Owner, type TcpState, Wake } from "./endpoint.ts";
 import { info } from "./info.ts";
 import { markPush, pushPending, sendActiveReset, sendFin } from "./output.ts";
-import { Intervals } from "./intervals.ts";
+import { type Intervals, NO_INTERVALS } from "./intervals.ts";
 import type { Bound } from "./ports.ts";
 import { Ring } from "./ring.ts";
 import { updateRtt } from "./rtt.ts";
 import { after, span } from "./seq.ts";
+import { WithSeldom } from "./seldom.ts";
 import { SentQueue } from "./sent.ts";
 import { Ca, Pending, RCV_SHUTDOWN, SEND_SHUTDOWN, State, stateNames } from "./state.ts";
 import type { Tcp } from "./tcp.ts";
@@ -41,7 +41,7 @@ const nextState: readonly number[] = [
 const finDue = (1 << State.SynRcvd) | (1 << State.Established) | (1 << State.CloseWait);
 const unconnected = (1 << State.Closed) | (1 << State.Listen) | (1 << State.SynSent) | (1 << State.SynRcvd);
 
-export class Connection implements Endpoint {
+export class Connection extends WithSeldom implements Endpoint {
   owner: Owner | null = null;
   state: number = State.Closed;
   readonly config: TcpConfig;
@@ -52,13 +52,12 @@ export class Connection implements Endpoint {
   remotePort = 0;
   /** The key by which segments find it. */
   key = 0;
+  next: Connection | null = null;
   /** Its hold on the local port. */
   bound: Bound | null = null;
   route: Route | null = null;
   /** `Fib.generation` when it was looked up. */
   routeGeneration = -1;
-  tos = 0;
-  ttl = 0;
   /** IP identification of the next packet. */
   ipId = 0;
   // -- sending
@@ -81,7 +80,6 @@ export class Connection implements Endpoint {
   /** The end of the first write that is not sent yet, and of those behind it (none: null). */
   pushMark = 0;
   hasPushMark = false;
-  laterMarks: number[] | null = null;
   finQueued = false;
   readonly sendRing: Ring;
   readonly sent: SentQueue;
@@ -92,67 +90,31 @@ export class Connection implements Endpoint {
   /** What the peer's MSS option allows, what we offer. */
   mssClamp = 536;
   advertisedMss = 536;
-  userMss = 0;
   pmtu = 0;
   /** Bytes of TCP header with the options that every segment carries. */
   headerLen = 20;
   noDelay = false;
-  cork = false;
   /** Bytes that may wait to be acknowledged. */
   sndBuf: number;
-  sndBufLocked = false;
-  /** A write found no room: the owner is to be told. */
-  noSpace = false;
   // -- congestion
   ca: number = Ca.Open;
   readonly congestion: Congestion;
-  /** What CUBIC remembers, once it has to. */
-  curve: Curve | null = null;
   cwnd: number;
   cwndCount = 0;
-  cwndClamp = 0x7fffffff;
   cwndStamp = 0;
   cwndUsed = 0;
   cwndLimited = false;
   maxPacketsOut = 0;
   cwndUsageSeq = 0;
-  ssthresh = INFINITE_SSTHRESH;
-  priorSsthresh = 0;
-  priorCwnd = 0;
   highSeq = 0;
-  sackedOut = 0;
-  lostOut = 0;
-  retransOut = 0;
   reordering: number;
-  reordSeen = 0;
-  dsackSeen = false;
-  sackReneged = false;
-  undoMarker = 0;
-  undoing = false;
-  undoRetrans = -1;
-  /** When the first retransmission of this recovery was sent; 0: none. */
-  retransStamp = 0;
-  totalRetrans = 0;
-  bytesRetrans = 0;
-  prrDelivered = 0;
-  prrOut = 0;
   delivered = 0;
-  lost = 0;
-  frto = false;
-  /** Index hints are not kept: binary search is quick. */
-  highestSack = 0;
   // -- RACK-TLP
   rackTime = 0;
   rackEnd = 0;
   rackRtt = 0;
   rackAdvanced = false;
-  rackSteps = 1;
-  rackPersist = 0;
-  rackDsackSeen = false;
   rackLastDelivered = 0;
-  tlpHighSeq = 0;
-  tlpActive = false;
-  tlpRetrans = false;
   // -- round trip, nanoseconds
   srtt = 0;
   mdev = 0;
@@ -162,13 +124,6 @@ export class Connection implements Endpoint {
   rto: number;
   minRtt = Infinity;
   minRttStamp = 0;
-  // -- ECN
-  ecnOk = false;
-  ecnAsked = false;
-  /** CE was seen: ECE until CWR. */
-  demandCwr = false;
-  queueCwr = false;
-  seenEct = false;
   // -- receiving
   rcvNxt = 0;
   /** `rcvNxt` when the window was last told. */
@@ -180,18 +135,15 @@ export class Connection implements Endpoint {
   copiedSeq = 0;
   readonly receiveRing: Ring;
   /** What came out of order. */
-  readonly ofo: Intervals;
+  ofo: Intervals = NO_INTERVALS;
   /** Twice what the window may be: half is for Linux's overhead (tcp_win_from_space). */
   rcvBuf: number;
-  rcvBufLocked = false;
   /** 256ths of the buffer that are window (scaling_ratio). */
   rcvRatio = 128;
   rcvMss = 536;
   /** Data of the last segment that was shorter than `rcvMss` and may be full all the same. */
   lastSegment = 0;
   finReceived = false;
-  /** The peer's FIN came in FIN-WAIT-2. */
-  timeWaitDue = false;
   /** One behind the last that the peer has sent (its FIN included); a guess until then. */
   irs = 0;
   iss = 0;
@@ -201,9 +153,6 @@ export class Connection implements Endpoint {
   rcvqSpace = 0;
   rcvqSeq = 0;
   rcvqTime = 0;
-  // urgent data: position of the byte, 0x100 | byte once it is there, and whether it was announced
-  urgSeq = 0;
-  urgData = 0;
   // -- options
   sackOk = false;
   tsOk = false;
@@ -215,10 +164,6 @@ export class Connection implements Endpoint {
   rcvTsval = 0;
   rcvTsecr = 0;
   lastRcvTsecr = 0;
-  /** The duplicate that the next SACK option reports (RFC 2883). */
-  dsackLeft = 0;
-  dsackRight = 0;
-  hasDsack = false;
   // -- acknowledging
   ackScheduled = false;
   ackNow = false;
@@ -230,54 +175,32 @@ export class Connection implements Endpoint {
   ackTimeout = 0;
   ato = 0;
   quickAcks = 0;
-  quickAckForced = false;
   pingpong = 0;
   lastReceived = 0;
   lastSent = 0;
   lastHeard = 0;
-  dupAckCounter = 0;
-  compressedRcvNxt = 0;
-  compressedAcks = 0;
-  lastInvalid = -1e18;
   // -- timers
   pending: number = Pending.None;
-  retransmits = 0;
-  backoff = 0;
-  probesOut = 0;
-  probesStamp = 0;
-  rtoStamp = 0;
-  totalRto = 0;
   readonly retransmitTimer: Timer;
   readonly delayedAckTimer: Timer;
-  keepAliveTimer: Timer | null = null;
-  keepAlive = false;
-  keepIdle = 0;
-  keepInterval = 0;
-  keepCount = 0;
-  userTimeout = 0;
+  /** The configuration's, until a program says otherwise. */
+  keep: TcpConfig["keepAlive"];
   synRetries = 0;
-  /** Seconds that FIN-WAIT-2 lasts when nobody reads (TCP_LINGER2); 0: tcp_fin_timeout, below: none. */
-  linger2 = 0;
-  mtuProbing = false;
   // -- life
   shutdown = 0;
   /** close(2) was called. */
   dead = false;
-  error: Errno | null = null;
-  softError: Errno | null = null;
-  /** IP_RECVERR */
-  receiveErrors = false;
   wakes = 0;
 
   constructor(
     readonly tcp: Tcp,
     options: EndpointOptions = {},
   ) {
+    super();
     const config = (this.config = tcp.config);
     this.sendRing = new Ring(tcp.core);
     this.receiveRing = new Ring(tcp.core);
     this.sent = new SentQueue(tcp.sentPool);
-    this.ofo = new Intervals();
     this.congestion = congestionOf(options.congestion ?? config.congestion);
     this.cwnd = config.initialWindow;
     this.reordering = config.reordering;
@@ -293,9 +216,7 @@ export class Connection implements Endpoint {
     this.ttl = options.ttl ?? 0;
     this.userMss = options.mss ?? 0;
     this.synRetries = config.synRetries;
-    this.keepIdle = config.keepAlive.idle;
-    this.keepInterval = config.keepAlive.interval;
-    this.keepCount = config.keepAlive.count;
+    this.keep = config.keepAlive;
     this.retransmitTimer = tcp.clock.timer(onRetransmit, this as Connection);
     this.delayedAckTimer = tcp.clock.timer(onDelayedAck, this as Connection);
     if (options.keepAlive != null) {
@@ -583,9 +504,14 @@ export class Connection implements Endpoint {
   }
 
   setKeepAlive(on: boolean, idle?: number, interval?: number, count?: number): void {
-    if (idle !== undefined) this.keepIdle = idle * 1e9;
-    if (interval !== undefined) this.keepInterval = interval * 1e9;
-    if (count !== undefined) this.keepCount = count;
+    const { keep } = this;
+    if (idle !== undefined || interval !== undefined || count !== undefined) {
+      this.keep = {
+        idle: idle === undefined ? keep.idle : idle * 1e9,
+        interval: interval === undefined ? keep.interval : interval * 1e9,
+        count: count ?? keep.count,
+      };
+    }
     this.keepAlive = on;
     if (on && this.keepAliveTimer === null) this.keepAliveTimer = this.tcp.clock.timer(onKeepAlive, this as Connection);
     if (this.state >= State.Established && !this.dead) armKeepAlive(this);

@@ -6,6 +6,7 @@ import { checkEcn } from "./ack.ts";
 import { extendDuplicate, setDuplicate } from "./challenge.ts";
 import type { Connection } from "./connection.ts";
 import { Wake } from "./endpoint.ts";
+import { Intervals, NO_INTERVALS } from "./intervals.ts";
 import type { Segment } from "./segment.ts";
 import { after, before, later, span } from "./seq.ts";
 import { FIN, RCV_SHUTDOWN, SEND_SHUTDOWN, State, URG } from "./state.ts";
@@ -109,6 +110,12 @@ function receiveFin(c: Connection, next: number): void {
   c.notify(Wake.Readable | (c.shutdown === (RCV_SHUTDOWN | SEND_SHUTDOWN) ? Wake.Hangup : 0));
 }
 
+/** The connection's own intervals, to be written. */
+function held(c: Connection): Intervals {
+  if (c.ofo === NO_INTERVALS) c.ofo = new Intervals();
+  return c.ofo;
+}
+
 /** tcp_data_queue_ofo */
 function outOfOrder(c: Connection, seg: Segment): void {
   checkEcn(c, seg, enterQuickAck);
@@ -118,8 +125,9 @@ function outOfOrder(c: Connection, seg: Segment): void {
   const whole = !after(end, limit);
   if (!whole) end = limit;
   if ((seg.flags & FIN) !== 0 && whole) {
-    c.ofo.fin = end;
-    c.ofo.hasFin = true;
+    const ofo = held(c);
+    ofo.fin = end;
+    ofo.hasFin = true;
   }
   if (!after(end, seg.seq)) return;
   if (c.ofo.count >= MOST_RANGES && !c.ofo.covers(seg.seq, end)) return c.tcp.ns.count(Drop.TcpOfoFull);
@@ -130,7 +138,7 @@ function outOfOrder(c: Connection, seg: Segment): void {
   const from = c.ofo.overlapStart(seg.seq, end);
   if (from !== end) extendDuplicate(c, from, c.ofo.overlapEnd(seg.seq, end));
   if (!store(c, seg, seg.seq, end)) return;
-  c.ofo.insert(seg.seq, end);
+  held(c).insert(seg.seq, end);
   if (c.sackOk) growWindow(c, seg);
 }
 

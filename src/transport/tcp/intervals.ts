@@ -112,7 +112,11 @@ export class Intervals {
   }
 
   clear(): void {
+    if (this.lefts === NONE && !this.hasFin) return;
     this.lefts = this.rights = this.blockLeft = this.blockRight = NONE;
     this.hasFin = false;
   }
 }
+
+/** Of connections that hold nothing: never written. */
+export const NO_INTERVALS = new Intervals();

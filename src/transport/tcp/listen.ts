@@ -42,6 +42,7 @@ export class Request {
   sentAt = -1;
   tos = 0;
   timer: Timer | null = null;
+  next: Request | null = null;
 
   constructor(
     readonly listener: Listener,

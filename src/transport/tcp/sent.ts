@@ -49,8 +49,11 @@ export class SentQueue {
   push(seq: number, end: number, flags: number, time: number): Sent {
     const s = this.take(seq, end, flags);
     s.time = time;
-    if (this.items === NONE) this.items = [];
-    this.items[this.tail++] = s;
+    // most connections never have two in flight: an array that grows from [] has room for many
+    if (this.items === NONE) {
+      this.items = [s];
+      this.tail = 1;
+    } else this.items[this.tail++] = s;
     return s;
   }
 

@@ -1,17 +1,14 @@
 // src/transport/tcp/table.ts: by its two addresses and ports, a connection, what is left of one, or a request.
 
-/** What can be found. */
-export interface Tuple {
+/** What can be found. It is in one table at most. */
+export interface Tuple<T> {
   readonly localAddress: number;
   readonly localPort: number;
   readonly remoteAddress: number;
   readonly remotePort: number;
   readonly key: number;
-}
-
-interface Entry<T> {
-  readonly item: T;
-  next: Entry<T> | null;
+  /** The next one of its bucket. */
+  next: T | null;
 }
 
 const SMALLEST = 64;
@@ -25,13 +22,12 @@ export function keyOf(localPort: number, remoteAddress: number, remotePort: numb
 }
 
 /** Chains in buckets that double as they fill. */
-export class Table<T extends Tuple> {
-  private buckets: (Entry<T> | null)[] = Array.from({ length: SMALLEST }, () => null);
+export class Table<T extends Tuple<T>> {
+  private buckets: (T | null)[] = Array.from({ length: SMALLEST }, () => null);
   size = 0;
 
   find(localAddress: number, localPort: number, remoteAddress: number, remotePort: number, key: number): T | null {
-    for (let e = this.buckets[key & (this.buckets.length - 1)]!; e !== null; e = e.next!) {
-      const { item } = e;
+    for (let item = this.buckets[key & (this.buckets.length - 1)]!; item !== null; item = item.next!) {
       if (
         item.key === key &&
         item.remotePort === remotePort &&
@@ -48,15 +44,17 @@ export class Table<T extends Tuple> {
   add(item: T): void {
     if (this.size >= this.buckets.length) this.grow();
     const i = item.key & (this.buckets.length - 1);
-    this.buckets[i] = { item, next: this.buckets[i]! };
+    item.next = this.buckets[i]!;
+    this.buckets[i] = item;
     this.size++;
   }
 
   remove(item: T): boolean {
     const i = item.key & (this.buckets.length - 1);
-    let last: Entry<T> | null = null;
+    let last: T | null = null;
     for (let e = this.buckets[i]!; e !== null; e = e.next!) {
-      if (e.item === item) {
+      if (e === item) {
+        // its own `next` stays: somebody may be walking over it
         if (last === null) this.buckets[i] = e.next;
         else last.next = e.next;
         this.size--;
@@ -68,7 +66,7 @@ export class Table<T extends Tuple> {
   }
 
   *[Symbol.iterator](): Iterator<T> {
-    for (const first of this.buckets) for (let e = first; e !== null; e = e.next) yield e.item;
+    for (const first of this.buckets) for (let e = first; e !== null; e = e.next!) yield e;
   }
 
   private grow(): void {
@@ -78,7 +76,7 @@ export class Table<T extends Tuple> {
     for (const first of old) {
       for (let e = first; e !== null;) {
         const { next } = e;
-        const i = e.item.key & mask;
+        const i = e.key & mask;
         e.next = this.buckets[i]!;
         this.buckets[i] = e;
         e = next;

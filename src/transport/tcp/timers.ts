@@ -259,7 +259,7 @@ function sendProbe0(c: Connection): void {
 
 export function armKeepAlive(c: Connection): void {
   if (c.keepAliveTimer === null) return;
-  if (c.keepAlive) c.tcp.clock.arm(c.keepAliveTimer, c.now + c.keepIdle);
+  if (c.keepAlive) c.tcp.clock.arm(c.keepAliveTimer, c.now + c.keep.idle);
   else c.tcp.clock.cancel(c.keepAliveTimer);
 }
 
@@ -294,20 +294,20 @@ function keepAliveDue(c: Connection): void {
     return c.done();
   }
   if (!c.keepAlive || c.state === State.Closed || c.state === State.SynSent) return;
-  let wait = c.keepIdle;
+  let wait = c.keep.idle;
   if (c.packetsOut === 0 && !c.hasUnsent) {
     const idle = c.now - Math.max(c.lastHeard, c.lastReceived);
-    if (idle >= c.keepIdle) {
-      const over = c.userTimeout !== 0 ? idle >= c.userTimeout && c.probesOut > 0 : c.probesOut >= c.keepCount;
+    if (idle >= c.keep.idle) {
+      const over = c.userTimeout !== 0 ? idle >= c.userTimeout && c.probesOut > 0 : c.probesOut >= c.keep.count;
       if (over) {
         sendActiveReset(c);
         return writeError(c);
       }
       if (writeWakeup(c)) {
         c.probesOut++;
-        wait = c.keepInterval;
+        wait = c.keep.interval;
       } else wait = RESOURCE_PROBE;
-    } else wait = c.keepIdle - idle;
+    } else wait = c.keep.idle - idle;
   }
   clock.arm(timer, c.now + wait);
 }

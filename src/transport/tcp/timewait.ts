@@ -37,6 +37,7 @@ export class TimeWait {
   readonly tos: number;
   readonly bound: Bound | null;
   readonly timer: Timer;
+  next: TimeWait | null = null;
   private lastInvalid = -1e18;
 
   constructor(
