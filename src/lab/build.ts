@@ -11,8 +11,10 @@ import type { Interface } from "../link/interface.ts";
 import type { NetemOptions } from "../link/netem.ts";
 import { newWorld } from "../link/newworld.ts";
 import type { World } from "../link/world.ts";
+import type { Program } from "../service/program.ts";
 import type { LabText, Path } from "./read.ts";
 import type { InterfaceFile, NodeFile } from "./schema.ts";
+import { addServices } from "./services.ts";
 import { scheduleTimeline } from "./timeline.ts";
 import { deriveMac, parseEndpoint, parseListen } from "./words.ts";
 
@@ -22,6 +24,8 @@ export interface Lab {
   readonly nodes: ReadonlyMap<string, Namespace>;
   /** In the file's order; none where one node runs alone. */
   readonly links: readonly Link[];
+  /** By node: the programs of its `services`, in the file's order. They run. */
+  readonly programs: ReadonlyMap<string, readonly Program[]>;
 }
 
 export interface BuildOptions {
@@ -50,8 +54,13 @@ export function buildLab(core: Core, text: LabText, options: BuildOptions = {}):
     made.push(link);
     netem.forEach((o, i) => o !== null && link.setNetem(ends[i]!, o));
   }
+  const programs = new Map<string, readonly Program[]>();
+  for (const [name, file] of Object.entries(text.file.nodes)) {
+    const idle = options.only !== undefined && options.only !== name;
+    if (file !== null) programs.set(name, addServices(text, nodes.get(name)!, file, idle));
+  }
   scheduleTimeline(text, world, nodes, options.only ?? null);
-  return { world, nodes, links: made };
+  return { world, nodes, links: made, programs };
 }
 
 /**

@@ -25,6 +25,26 @@ const natChoiceSchema = z.strictObject({
   new_sport_or_id: z.number().int().min(0).max(65535),
 });
 
+/** Zone names to master files. */
+const zonesSchema = z.record(z.string(), z.string());
+
+const serviceSchema = z.strictObject({
+  dns: z
+    .strictObject({ zones: zonesSchema, listen: z.string().optional(), order: z.enum(["fixed", "cyclic"]).optional() })
+    .optional(),
+  resolver: z
+    .strictObject({
+      hints: z.array(z.string()).optional(),
+      forward: z.record(z.string(), z.array(z.string()).min(1)).optional(),
+      zones: zonesSchema.optional(),
+      allow: z.array(z.string()).optional(),
+      listen: z.string().optional(),
+      mixed_case: z.boolean().optional(),
+      cache_size: z.number().int().min(1).optional(),
+    })
+    .optional(),
+});
+
 const nodeSchema = z.strictObject({
   interfaces: z.record(z.string(), z.union([interfaceSchema, z.null()])).optional(),
   routes: z.array(z.string()).optional(),
@@ -36,6 +56,9 @@ const nodeSchema = z.strictObject({
   nftables: z.string().optional(),
   listen: z.array(z.string()).optional(),
   nat_choices: z.array(natChoiceSchema).optional(),
+  services: z.array(serviceSchema).optional(),
+  hosts: z.string().optional(),
+  resolv_conf: z.string().optional(),
 });
 
 const linkSchema = z.strictObject({
@@ -71,5 +94,6 @@ export const labSchema = z.strictObject({
 export type LabFile = z.infer<typeof labSchema>;
 export type NodeFile = z.infer<typeof nodeSchema>;
 export type InterfaceFile = z.infer<typeof interfaceSchema>;
+export type ServiceFile = z.infer<typeof serviceSchema>;
 export type SendFile = z.infer<typeof sendSchema>;
 export type EventFile = z.infer<typeof eventSchema>;

@@ -22,9 +22,19 @@ export type LookupCallback = (error: Error | null, address?: string | LookupAddr
 /** dns.lookup as sockets call it. */
 export type Lookup = (hostname: string, options: LookupOptions, callback: LookupCallback) => void;
 
+/** Of these errors of a resolver follows that there is no such name, or no address of it. */
+const absent = new Set(["ENOTFOUND", "ENODATA", "EBADNAME"]);
+
+/** Where a host's programs find names. */
+export interface Names {
+  /** What stands in /etc/hosts: addresses of names in lower case. */
+  readonly hosts: Iterable<readonly [string, readonly string[]]>;
+  readonly resolver: Resolver | null;
+}
+
 /** Asks name servers. */
 export interface Resolver {
-  /** The name's IPv4 addresses; an error's `code` as getaddrinfo(3) says it: ENOTFOUND, EAI_AGAIN. */
+  /** The name's IPv4 addresses; an error's `code` as Node's dns.resolve4 has it: ENOTFOUND, ENODATA, ESERVFAIL, ETIMEOUT. */
   resolve4(name: string, callback: (error: Error | null, addresses: readonly string[]) => void): void;
 }
 
@@ -53,6 +63,12 @@ export class Dns {
           this.lookup(name, given, answer);
         }),
     };
+  }
+
+  /** Adds to the hosts table, and asks this resolver from now on. */
+  use(names: Names): void {
+    for (const [name, addresses] of names.hosts) this.hosts.set(name, [...addresses]);
+    this.resolver = names.resolver;
   }
 
   /** dns.resolve4: the name servers' answer, whatever the hosts table says. */
@@ -99,7 +115,8 @@ export class Dns {
     this.resolver.resolve4(name, (error, addresses) => {
       if (error === null) return answer(addresses);
       const { code } = error as { code?: string };
-      cb(lookupError(code === "EAI_AGAIN" || code === "ETIMEOUT" ? "EAI_AGAIN" : "ENOTFOUND", hostname));
+      // getaddrinfo(3): what may be found another time is EAI_AGAIN
+      cb(lookupError(absent.has(code ?? "") ? "ENOTFOUND" : "EAI_AGAIN", hostname));
     });
   };
 }

@@ -7,7 +7,7 @@ import type { BindingStack, Killable } from "./handle.ts";
 import { Tcp } from "../transport/tcp/tcp.ts";
 import { Udp } from "../transport/udp.ts";
 import { type Dgram, type DgramHost, makeDgram } from "./dgram.ts";
-import { Dns } from "./dns.ts";
+import { Dns, type Names } from "./dns.ts";
 import { loopOf } from "./loop.ts";
 import { makeNet, type Net } from "./net.ts";
 import type { Platform } from "./platform.ts";
@@ -32,6 +32,8 @@ export class Host implements SocketHost, DgramHost {
   /** Sockets and servers that are open: what a program forgot to close. */
   readonly open = new Set<Killable>();
   readonly isLocal: (address: number) => boolean;
+  /** Hears the secrets of its programs' TLS connections, as lines of a key log (NSS), so that a capture can be read. */
+  keyLog: ((line: Uint8Array) => void) | null = null;
   private madeNet: Net | null = null;
   private madeDgram: Dgram | null = null;
 
@@ -96,12 +98,23 @@ export class Host implements SocketHost, DgramHost {
 }
 
 const hosts = new WeakMap<Namespace, Host>();
+const namesOf = new WeakMap<Namespace, Names>();
 
 /** The host that a namespace is; always the same. Its transports are made when a program first asks for one. */
 export function hostOf(ns: Namespace, platform: Platform): Host {
   let host = hosts.get(ns);
-  if (host === undefined) hosts.set(ns, (host = new Host(platform, new NamespaceParts(ns))));
+  if (host === undefined) {
+    hosts.set(ns, (host = new Host(platform, new NamespaceParts(ns))));
+    const names = namesOf.get(ns);
+    if (names !== undefined) host.dns.use(names);
+  }
   return host;
+}
+
+/** Where the programs of a namespace find names, also of a host that is made later. */
+export function setNames(ns: Namespace, names: Names): void {
+  namesOf.set(ns, names);
+  hosts.get(ns)?.dns.use(names);
 }
 
 /** A namespace as the place where sockets live: its transports are made when they are first asked for. */

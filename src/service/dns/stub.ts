@@ -134,11 +134,13 @@ export class Stub {
   }
 }
 
-/** The candidates of one lookup, one after the other. */
+/** The candidates of one lookup, one after the other (res_nsearch). */
 class Search {
   private at = 0;
-  private verdict: LookupCode | null = null;
+  /** What was said of the name itself, where it came first: it counts before all that is said of it in a domain. */
   private asIs: LookupCode | null = null;
+  private readonly said = new Set<LookupCode>();
+  private last: LookupCode = "ENOTFOUND";
 
   constructor(
     private readonly stub: Stub,
@@ -149,23 +151,32 @@ class Search {
   ) {}
 
   next(): void {
-    const name = this.candidates[this.at++];
+    const name = this.candidates[this.at];
     const { stub, type } = this;
-    if (name === undefined) {
-      // what is said of the name itself counts before what is said of it in a domain
-      const code = this.asIs !== null && this.asIs !== "ENOTFOUND" ? this.asIs : (this.verdict ?? "ENOTFOUND");
-      return this.done(stub.error(code, this.asked, type), [], null);
-    }
+    if (name === undefined) return this.fail();
     new Question(stub, name, type, (message, code) => {
-      if (message === null) return this.done(stub.error(code!, this.asked, type), [], null);
+      if (message === null) {
+        this.said.clear();
+        this.asIs ??= code;
+        return this.fail();
+      }
       const records = message.rcode === Rcode.NoError ? recordsOf(message, name, type) : [];
       if (records.length > 0) return this.done(null, records, message);
-      const why: LookupCode = message.rcode === Rcode.NoError ? "ENODATA" : (codes.get(message.rcode) ?? "ESERVFAIL");
-      if (keyOf(name) === keyOf(this.asked.replace(/\.$/, ""))) this.asIs = why;
-      // a name without such data, before a server that failed, before a name that is not there
-      if (why === "ENODATA" || (why !== "ENOTFOUND" && this.verdict === null)) this.verdict = why;
+      this.last = message.rcode === Rcode.NoError ? "ENODATA" : (codes.get(message.rcode) ?? "ESERVFAIL");
+      this.said.add(this.last);
+      if (this.at === 0 && keyOf(name) === keyOf(this.asked.replace(/\.$/, ""))) this.asIs = this.last;
+      const goesOn = this.last === "ENODATA" || this.last === "ENOTFOUND" || this.last === "ESERVFAIL";
+      // what is refused in one domain is asked in no other, but for the name itself
+      this.at = goesOn
+        ? this.at + 1
+        : Math.max(this.at + 1, this.asIs === null ? this.candidates.length - 1 : Infinity);
       this.next();
     }).begin();
+  }
+
+  private fail(): void {
+    const found = (["ENODATA", "ESERVFAIL"] as const).find((c) => this.said.has(c));
+    this.done(this.stub.error(this.asIs ?? found ?? this.last, this.asked, this.type), [], null);
   }
 }
 
