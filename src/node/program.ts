@@ -9,6 +9,7 @@ import type { Host } from "../socket/host.ts";
 import { patchDgram, patchDns, patchOs } from "./programnames.ts";
 import { type Importer, load, patchRequire } from "./programload.ts";
 import { patchFetch } from "./programfetch.ts";
+import { patchHttp } from "./programhttp.ts";
 import { patchNet } from "./programnet.ts";
 import { patchTls } from "./programtls.ts";
 
@@ -31,6 +32,7 @@ function install(): void {
   patchDns(currentHost);
   patchOs(currentHost);
   patchFetch(currentHost);
+  patchHttp(currentHost);
   patchRequire(currentHost);
 }
 

@@ -76,6 +76,8 @@ function patchInit(node: typeof tls): void {
       this[hostKey] = ours.host;
     }
     init.call(this as never, socket, wrap);
+    const log = ours?.host.keyLog;
+    if (log) (this as unknown as tls.TLSSocket).on("keylog", log);
   };
 }
 

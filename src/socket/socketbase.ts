@@ -20,6 +20,8 @@ export interface SocketHost extends HandleHost {
     arm(t: Timer, at: number): void;
     cancel(t: Timer): void;
   };
+  /** Hears the secrets of TLS connections, as lines of a key log. */
+  readonly keyLog?: ((line: Uint8Array) => void) | null;
   /** The class of its sockets. */
   readonly Socket: new (options?: SocketOptions) => Socket;
   /** Whether an address is the host's own. */
