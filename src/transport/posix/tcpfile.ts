@@ -112,6 +112,7 @@ export class TcpFile extends File {
       Object.assign(file.options, this.options);
       file.settings.inherit(this.settings);
       file.adopt(endpoint as Connection);
+      file.settings.apply(endpoint as Connection);
       this.accepted = file;
       return { ret: 0, address: endpoint.remoteAddress, port: endpoint.remotePort };
     };
@@ -149,6 +150,7 @@ export class TcpFile extends File {
       this.phase = "connected";
       if (endpoint.stateName !== "CLOSED") return ok();
       this.phase = "unconnected";
+      this.shut = 0;
       const errno = endpoint.takeError() ?? "ECONNABORTED";
       this.endpoint = null;
       return fail(errno);

@@ -70,6 +70,7 @@ export class UdpFile extends File {
     if (this.corked === null) {
       if (port === -1 && !socket.isConnected) return fail("EDESTADDRREQ");
       if (port === 0) return fail("EINVAL");
+      if (socket.writeEnded) return fail(socket.takeError() ?? "EPIPE");
       this.corked = { address, port, bytes: nothing };
     }
     const pending = socket.takeError();
