@@ -3,7 +3,7 @@
 import type { DnsMessage } from "../../core/dns.ts";
 import { formatIpv4 } from "../../core/address.ts";
 import { log, type Program, type ProgramHost } from "../program.ts";
-import { Authority, type RecordOrder } from "./authority.ts";
+import { Authority, type Choice, type RecordOrder } from "./authority.ts";
 import { DnsServer } from "./server.ts";
 import { rcodeName } from "./types.ts";
 import type { Zone } from "./zone.ts";
@@ -13,6 +13,8 @@ export interface AuthoritativeOptions {
   /** The address to listen on, host order; left out: all. */
   readonly address?: number;
   readonly order?: RecordOrder;
+  /** Whom it gives what, in place of `order`. */
+  readonly choice?: Choice;
 }
 
 export class AuthoritativeServer implements Program {
@@ -21,7 +23,7 @@ export class AuthoritativeServer implements Program {
   private server: DnsServer | null = null;
 
   constructor(private readonly options: AuthoritativeOptions) {
-    this.authority = new Authority(options.zones, options.order);
+    this.authority = new Authority(options.zones, options.order, options.choice);
   }
 
   start(host: ProgramHost): void {
@@ -29,7 +31,7 @@ export class AuthoritativeServer implements Program {
     this.server = new DnsServer(
       host,
       (query, client, reply) => {
-        const draft = this.authority.answer(query.questions[0]!);
+        const draft = this.authority.answer(query.questions[0]!, client.address);
         log(host, this.name, () => {
           const n = draft.answers?.length ?? 0;
           return `${formatIpv4(client.address)} ${questionText(query)}: ${rcodeName(draft.rcode ?? 0)}, ${n} answers`;

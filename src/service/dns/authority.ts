@@ -11,6 +11,12 @@ const CHAIN_MAX = 16;
 /** In which order a set's records are given: as the zone has them, or each in turn first (BIND's rrset-order). */
 export type RecordOrder = "fixed" | "cyclic";
 
+/**
+ * Which of a set's records one client gets, in which order: nearest region, weights, healthy ones. `client` is the address
+ * that asked (a resolver's, as a rule), host order.
+ */
+export type Choice = (set: RRset, client: number) => readonly DnsRecord[];
+
 export class Authority {
   /** By apex. */
   readonly zones: ReadonlyMap<string, Zone>;
@@ -19,6 +25,7 @@ export class Authority {
   constructor(
     zones: Iterable<Zone>,
     private readonly order: RecordOrder = "fixed",
+    private readonly choice: Choice | null = null,
   ) {
     const byApex = new Map<string, Zone>();
     for (const z of zones) {
@@ -38,8 +45,8 @@ export class Authority {
     return closestZone(this.zones, key);
   }
 
-  /** The answer to a question, without id, RD and OPT. */
-  answer(question: DnsQuestion): DnsDraft {
+  /** The answer to a question by `client`, without id, RD and OPT. */
+  answer(question: DnsQuestion, client = 0): DnsDraft {
     const type = numberOf(question.type);
     const out = new Answer(question);
     if (type === Type.AXFR || type === Type.IXFR) return out.draft(Rcode.Refused);
@@ -57,7 +64,7 @@ export class Authority {
       if (seen.size === 0) out.aa = found.kind !== "referral" && question.class === Class.IN;
       switch (found.kind) {
         case "answer":
-          for (const set of found.sets) out.answers.push(...this.records(set, name));
+          for (const set of found.sets) out.answers.push(...this.records(set, name, client));
           return this.finish(out, rcode, type === Type.ANY ? null : zone);
         case "cname":
           out.answers.push(...withOwner(found.set.records, name));
@@ -97,7 +104,8 @@ export class Authority {
     return out.draft(rcode);
   }
 
-  private records(set: RRset, name: string): DnsRecord[] {
+  private records(set: RRset, name: string, client: number): DnsRecord[] {
+    if (this.choice !== null) return withOwner(this.choice(set, client), name);
     const records = withOwner(set.records, name);
     if (this.order === "fixed" || records.length < 2) return records;
     const turn = this.turns.get(set) ?? 0;

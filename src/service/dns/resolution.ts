@@ -104,10 +104,16 @@ export class Resolution {
 
   // -- what is here
 
-  /** The resolver's own zones. True when that was all. */
+  /** The resolver's own names and zones. True when that was all. */
   private fromZones(): boolean {
-    const { authority } = this.resolver;
+    const { authority, local } = this.resolver;
     for (;;) {
+      const known = local(this.name, this.type);
+      if (known !== null) {
+        this.answers.push(...withOwner(known, this.name));
+        this.finish(Rcode.NoError, null);
+        return true;
+      }
       const zone = authority === null ? null : authority.zoneFor(keyOf(this.name), this.type);
       if (zone === null) return false;
       const found = zone.find(keyOf(this.name), this.type);
@@ -156,7 +162,7 @@ export class Resolution {
       if (alias === null || alias.kind !== "records") return false;
       this.answers.push(...cache.recordsOf(alias, this.name));
       if (!this.restart(targetOf(alias.records[0]!)!)) return true;
-      if (this.resolver.authority !== null && this.fromZones()) return true;
+      if (this.fromZones()) return true;
     }
   }
 

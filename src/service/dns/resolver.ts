@@ -2,7 +2,7 @@
 // (RFC 1034 §5.3.3, RFC 2308, RFC 5452, RFC 9520).
 
 import { formatIpv4, maskOf, type Prefix } from "../../core/address.ts";
-import type { DnsDraft, DnsMessage } from "../../core/dns.ts";
+import type { DnsDraft, DnsMessage, DnsRecord } from "../../core/dns.ts";
 import { SECOND } from "../../link/clock.ts";
 import { Rng } from "../../link/rng.ts";
 import { log, type Program, type ProgramHost } from "../program.ts";
@@ -52,6 +52,11 @@ export interface ResolverOptions {
   readonly forwards?: Iterable<readonly [string, readonly number[]]>;
   /** Zones of its own, answered without asking anybody. */
   readonly zones?: Iterable<Zone>;
+  /**
+   * Names that it knows by itself and that come and go, as Docker's containers do: the records of a name and type, none
+   * where the name is known and has no such record, null for a name that is not known.
+   */
+  readonly local?: (name: string, type: number) => readonly DnsRecord[] | null;
   /** The address to listen on, host order; left out: all. */
   readonly address?: number;
   /** Whom it serves; left out: everybody. Others are REFUSED. */
@@ -67,6 +72,7 @@ export class Resolver implements Program {
   readonly hints: ReadonlySet<number>;
   readonly forwards: ReadonlyMap<string, readonly number[]>;
   readonly authority: Authority | null;
+  readonly local: (name: string, type: number) => readonly DnsRecord[] | null;
   readonly mixedCase: boolean;
   readonly limits: Limits;
   readonly port = DNS_PORT;
@@ -80,10 +86,11 @@ export class Resolver implements Program {
     this.hints = new Set(options.hints ?? []);
     this.forwards = new Map(Array.from(options.forwards ?? [], ([zone, to]) => [keyOf(zone), to]));
     this.authority = options.zones === undefined ? null : new Authority(options.zones);
+    this.local = options.local ?? (() => null);
     this.mixedCase = options.mixedCase ?? false;
     this.limits = { ...defaultLimits, ...options.limits };
-    if (this.hints.size === 0 && !this.forwards.has(".") && this.authority === null) {
-      throw new Error("a resolver without root hints, forwarders and zones, expected one of them");
+    if (this.hints.size === 0 && !this.forwards.has(".") && this.authority === null && options.local === undefined) {
+      throw new Error("a resolver without root hints, forwarders and names of its own, expected one of them");
     }
   }
 

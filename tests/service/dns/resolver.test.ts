@@ -492,4 +492,25 @@ describe("a resolver that forwards", () => {
     ]);
     expect(dig(net, C, R, "no.vpc", "A").rcode).toBe(3);
   });
+
+  it("knows names that come and go", () => {
+    const net = internet(example);
+    serve(net, ONE, { "example.com": exampleZone("www 300 A 192.0.2.1\nto 300 CNAME db.\n") });
+    resolver(net, R, hints);
+    const containers = new Map([["db", "172.18.0.2"]]);
+    const r = resolver(net, TWO, {
+      forwards: [[".", [ip(R)]]],
+      local: (name, type) => {
+        const address = containers.get(name.toLowerCase());
+        return address === undefined ? null : type === 1 ? [a(name, address)] : [];
+      },
+    });
+    expect(answers(dig(net, C, TWO, "DB", "A"))).toEqual(["DB 600 A 172.18.0.2"]);
+    expect(shown(dig(net, C, TWO, "db", "AAAA"))).toMatchObject({ rcode: "NOERROR", answers: [] });
+    expect(r.queries).toBe(0);
+    expect(answers(dig(net, C, TWO, "to.example.com", "A"))).toHaveLength(2);
+    expect(answers(dig(net, C, TWO, "www.example.com", "A"))).toHaveLength(1);
+    containers.delete("db");
+    expect(dig(net, C, TWO, "db", "A").rcode).toBe(3);
+  });
 });

@@ -166,6 +166,15 @@ mail 600 MX 6 ns.child
     expect([first(), first(), first(), first()]).toEqual([1, 2, 1, 2]);
   });
 
+  it("gives each client what was chosen for it", () => {
+    const zone = Zone.parse("@ 9 SOA a b 1 2 3 4 5\n@ 9 NS a\na 9 A 192.0.2.1\na 9 A 192.0.2.2\n", "t");
+    const near = new Authority([zone], "fixed", (set, client) => set.records.slice(client & 1, (client & 1) + 1));
+    const got = (client: number): unknown =>
+      shown(near.answer({ name: "a.t", type: "A", class: 1 }, client), false)["answers"];
+    expect(got(0x0a000000)).toEqual(["a.t A 192.0.2.1"]);
+    expect(got(0x0a000001)).toEqual(["a.t A 192.0.2.2"]);
+  });
+
   it("has each zone once", () => {
     const zone = Zone.parse("@ 9 SOA a b 1 2 3 4 5\n@ 9 NS a\n", "t");
     expect(() => new Authority([zone, zone])).toThrow("the zone 't' is given twice, expected it once");
