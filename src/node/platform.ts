@@ -15,7 +15,7 @@ export const nodePlatform: Platform = {
   nextTick: process.nextTick,
   scope: (name): Scope => {
     const resource = new AsyncResource(name);
-    return (run, ...args) => resource.runInAsyncScope(run, undefined, ...args);
+    return (run, self, ...args) => resource.runInAsyncScope(run, self, ...args);
   },
   errorMonitor,
   highWaterMark: getDefaultHighWaterMark(false),

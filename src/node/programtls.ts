@@ -157,7 +157,7 @@ class VirtualTimer {
   }
 
   turn(): void {
-    if (!this.socket.destroyed) this.scope(() => this.socket._onTimeout());
+    if (!this.socket.destroyed) this.scope(this.socket._onTimeout, this.socket);
   }
 
   refresh(): this {

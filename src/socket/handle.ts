@@ -63,6 +63,9 @@ function attempt(call: () => void): Code | null {
   }
 }
 
+/** No write waits; never written to. */
+const none: Write[] = [];
+
 export class TcpHandle implements Owner, Turn, Killable {
   /** Bytes read (null: end of file) or an error. */
   onread: ((bytes: Buffer | null, error: Code | null) => void) | null = null;
@@ -81,7 +84,7 @@ export class TcpHandle implements Owner, Turn, Killable {
   private whenConnected: ((error: Code | null) => void) | null = null;
   private whenShut: (() => void) | null = null;
   private shut = false;
-  private readonly writes: Write[] = [];
+  private writes: Write[] = none;
   private readonly scope: Scope;
 
   constructor(
@@ -132,7 +135,7 @@ export class TcpHandle implements Owner, Turn, Killable {
     const done = this.whenConnected;
     if (done === null || this.closed) return;
     this.whenConnected = null;
-    this.scope(done, error);
+    this.scope(done, undefined, error);
   }
 
   getsockname(): AddressInfo {
@@ -171,8 +174,9 @@ export class TcpHandle implements Owner, Turn, Killable {
       else if ((events & Wake.Writable) !== 0) this.connected(null);
       return;
     }
-    if (this.reading) this.scope(this.read);
-    if (this.writes.length > 0 && (events & (Wake.Writable | Wake.Error | Wake.Hangup)) !== 0) this.scope(this.flush);
+    if (this.reading) this.scope(this.read, this);
+    if (this.writes.length > 0 && (events & (Wake.Writable | Wake.Error | Wake.Hangup)) !== 0)
+      this.scope(this.flush, this);
   }
 
   // -- reading
@@ -192,7 +196,7 @@ export class TcpHandle implements Owner, Turn, Killable {
     return e !== null && !this.ended && (e.readable > 0 || e.readEnded || e.error !== null);
   }
 
-  private readonly read = (): void => {
+  private read(): void {
     const e = this.endpoint!;
     const n = Math.min(e.readable, READ_SIZE);
     if (n > 0) {
@@ -213,7 +217,7 @@ export class TcpHandle implements Owner, Turn, Killable {
       this.ended = true;
       this.onread?.(null, null);
     }
-  };
+  }
 
   // -- writing
 
@@ -234,12 +238,13 @@ export class TcpHandle implements Owner, Turn, Killable {
       if (error !== null || at === chunk.length) return error;
     }
     this.lastWriteAsync = true;
+    if (this.writes === none) this.writes = [];
     this.writes.push({ chunk, at, done });
     this.writeQueueSize += chunk.length - at;
     return null;
   }
 
-  private readonly flush = (): void => {
+  private flush(): void {
     while (this.writes.length > 0 && !this.closed) {
       const w = this.writes[0]!;
       const rest = w.chunk.length - w.at;
@@ -257,25 +262,25 @@ export class TcpHandle implements Owner, Turn, Killable {
       w.done(error);
     }
     if (this.writes.length === 0 && this.whenShut !== null) this.drain();
-  };
+  }
 
   /** A FIN behind what was written; `done` hears once it is sent off. */
   shutdown(done: () => void): Code | null {
     if (this.closed || this.shut) return "ENOTCONN";
     this.shut = true;
     this.whenShut = done;
-    if (this.writes.length === 0) this.host.loop.post({ turn: () => this.scope(this.drain) });
+    if (this.writes.length === 0) this.host.loop.post({ turn: () => this.scope(this.drain, this) });
     return null;
   }
 
-  private readonly drain = (): void => {
+  private drain(): void {
     const done = this.whenShut;
     if (done === null || this.closed || this.writes.length > 0) return;
     this.whenShut = null;
     // a connection that is gone has nothing to shut: nobody is told
     attempt(() => this.endpoint!.shutdownWrite());
     done();
-  };
+  }
 
   // -- the end
 
@@ -298,7 +303,7 @@ export class TcpHandle implements Owner, Turn, Killable {
   private end(abort: boolean, done: () => void): void {
     if (this.closed) return;
     this.release(abort);
-    this.host.loop.post({ turn: () => this.scope(this.finish, done) });
+    this.host.loop.post({ turn: () => this.scope(this.finish, this, done) });
   }
 
   private release(abort: boolean): void {
@@ -313,16 +318,18 @@ export class TcpHandle implements Owner, Turn, Killable {
     }
   }
 
-  private readonly finish = (done: () => void): void => {
+  private finish(done: () => void): void {
     const { whenConnected, whenShut } = this;
     this.whenConnected = this.whenShut = null;
     whenConnected?.("ECANCELED");
-    for (const w of this.writes.splice(0)) w.done("ECANCELED");
+    const { writes } = this;
+    this.writes = none;
+    for (const w of writes) w.done("ECANCELED");
     this.writeQueueSize = 0;
     whenShut?.();
     this.onread = null;
     done();
-  };
+  }
 
   // -- options
 
@@ -376,7 +383,7 @@ export class ListenHandle implements Owner, Turn, Killable {
     const endpoint = this.listener.accept();
     if (endpoint === null) return;
     if (this.listener.waiting > 0) this.wake(Wake.Readable);
-    this.scope(this.onconnection, new TcpHandle(this.host, endpoint, this.scope));
+    this.scope(this.onconnection, undefined, new TcpHandle(this.host, endpoint, this.scope));
   }
 
   address(): AddressInfo {

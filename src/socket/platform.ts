@@ -10,7 +10,7 @@ import type { EventEmitter } from "events";
 import type { Host } from "./host.ts";
 
 /** Calls back as whoever was running when it was made (AsyncResource.runInAsyncScope). */
-export type Scope = <A extends unknown[], R>(run: (...args: A) => R, ...args: A) => R;
+export type Scope = <T, A extends unknown[], R>(run: (this: T, ...args: A) => R, self: T, ...args: A) => R;
 
 export interface Platform {
   readonly Duplex: typeof Duplex;
@@ -29,4 +29,4 @@ export interface Platform {
 }
 
 /** A scope for where nobody asks who is running. */
-export const noScope: Scope = (run, ...args) => run(...args);
+export const noScope: Scope = (run, self, ...args) => run.apply(self, args);

@@ -138,7 +138,7 @@ export function socketBase(platform: Platform) {
       const { clock, loop } = this.host;
       if (this._timer === null) return;
       if (clock.now < this._timerEnd) clock.arm(this._timer, this._timerEnd);
-      else loop.post({ turn: () => this._timerScope!(() => this._onTimeout()) });
+      else loop.post({ turn: () => this._timerScope!(this._onTimeout, this) });
     }
 
     _onTimeout(): void {

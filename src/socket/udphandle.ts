@@ -87,11 +87,11 @@ export class UdpHandle implements Owner, Turn, Killable {
     if (socket.error !== null || socket.nextLength >= 0) this.post();
     if (error !== null) {
       // an unconnected socket's pending error is nobody's: libuv hears of it with recvmsg all the same
-      this.scope(this.onfailure, error);
+      this.scope(this.onfailure, undefined, error);
       return;
     }
     const { address, port } = socket.arrival;
-    this.scope(this.onmessage, bytes!, { ...addressInfo(address, port), size: bytes!.length });
+    this.scope(this.onmessage, undefined, bytes!, { ...addressInfo(address, port), size: bytes!.length });
   }
 
   close(): void {
