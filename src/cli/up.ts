@@ -11,7 +11,7 @@ import { columns, formatBinding, formatPorts } from "../docker/show.ts";
 import { TextError } from "../host/text.ts";
 import { parseTime } from "../lab/words.ts";
 import { DEFAULT_SEED } from "../link/newworld.ts";
-import { startProgram } from "../node/containerprogram.ts";
+import { prepare, startProgram } from "../node/containerprogram.ts";
 import { loadCore } from "../node/core.ts";
 import { FileError, openOutput } from "../node/files.ts";
 import { Gateway, parsePublish, type Publish } from "../node/gateway.ts";
@@ -64,6 +64,7 @@ async function run(words: string[]): Promise<number> {
   const until = values.until === undefined ? null : said("--until", () => parseTime(values.until!));
   const { path, text } = await findFile(positionals[0]);
   const compose = new Compose(path, text, await composeOptions(path, values["env-file"]));
+  if (compose.services.some((service) => service.program !== null)) await prepare();
   const loads: Promise<unknown>[] = [];
   const failures: string[] = [];
   const lab = buildCompose(loadCore(), compose, {

@@ -36,6 +36,33 @@ function install(): void {
   });
 }
 
+/**
+ * Lets Node load what `fetch` consists of: part of it is compiled in threads that virtual time cannot see, and must be there
+ * before it begins.
+ */
+export async function prepare(): Promise<void> {
+  const api = WebAssembly as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  const names = ["compile", "instantiate"];
+  const real = names.map((name) => api[name]!);
+  const pending = new Set<Promise<unknown>>();
+  names.forEach((name, i) => {
+    api[name] = (...args) => {
+      const made = real[i]!.apply(api, args);
+      pending.add(made);
+      return made;
+    };
+  });
+  void globalThis.Headers;
+  void new Request("http://localhost/");
+  do {
+    const all = [...pending];
+    pending.clear();
+    await Promise.allSettled(all);
+    await new Promise((done) => setImmediate(done));
+  } while (pending.size > 0);
+  names.forEach((name, i) => (api[name] = real[i]!));
+}
+
 /** Loads the file on the container. `failed` hears what its top level threw; `loading` gets each load's promise. */
 export function startProgram(
   container: Container,
