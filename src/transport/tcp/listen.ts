@@ -3,6 +3,7 @@
 
 import { Drop } from "../../../assembly/drop.ts";
 import { SegOpt } from "../../../assembly/tcplayout.ts";
+import type { Route } from "../../host/fib/route.ts";
 import type { Timer } from "../../link/clock.ts";
 import { processAck } from "./ack.ts";
 import { ackCheck } from "./ackpolicy.ts";
@@ -42,6 +43,9 @@ export class Request {
   sentAt = -1;
   tos = 0;
   timer: Timer | null = null;
+  /** The way of the SYN,ACK, and `Fib.generation` then. */
+  route: Route | null = null;
+  routeGeneration = -1;
   next: Request | null = null;
 
   constructor(
@@ -334,6 +338,9 @@ export class Listener implements ListenerApi {
     c.sndWscale = Math.max(0, r.sndWscale);
     c.mssClamp = r.mss;
     c.totalRetrans = r.retransmitted;
+    // the SYN,ACK went the same way
+    c.route = r.route;
+    c.routeGeneration = r.routeGeneration;
     const route = tcp.routeOf(c);
     if (route === null) return Drop.NoRoute;
     const pmtu = tcp.ns.routeMtu(route);

@@ -62,6 +62,13 @@ export class Tcp implements Transport, Stack {
   private wokenCount = 0;
   private readonly wakeTimer: Timer;
   private probe: Connection | null = null;
+  private rangeText = "";
+  private range: readonly [number, number] = [32768, 60999];
+  /** The way that `advertisedMss` found last, whose it is, and `Fib.generation` then. */
+  private mssRoute: Route | null = null;
+  private mssDst = 0;
+  private mssSrc = 0;
+  private mssGeneration = -1;
 
   /** `config` replaces what the sysctls say. */
   constructor(
@@ -75,10 +82,17 @@ export class Tcp implements Transport, Stack {
     this.blocksAt = this.core.x.tcpBlocks() >>> 2;
     this.wakeTimer = this.clock.timer(() => this.wakeAll());
     this.secrets = new Secrets(ns.world.rng);
-    this.ports = new Ports(ns.world.rng, () => {
-      const [low, high] = ns.sysctl.getText("net.ipv4.ip_local_port_range").trim().split(/\s+/).map(Number);
-      return [low ?? 32768, high ?? 60999];
-    });
+    this.ports = new Ports(ns.world.rng, () => this.portRange());
+  }
+
+  private portRange(): readonly [number, number] {
+    const text = this.ns.sysctl.getText("net.ipv4.ip_local_port_range");
+    if (text !== this.rangeText) {
+      const [low, high] = text.trim().split(/\s+/).map(Number);
+      this.rangeText = text;
+      this.range = [low ?? 32768, high ?? 60999];
+    }
+    return this.range;
   }
 
   get defaultTtl(): number {
@@ -359,13 +373,26 @@ export class Tcp implements Transport, Stack {
 
   /** tcp_advertise_mss: what the MSS option says: the MTU of the way less 40 (RFC 9293 MUST-67). */
   advertisedMss(dst: number, src: number): number {
-    const { fib } = this.ns;
-    const { flow } = this;
-    flow.clear();
-    flow.dst = dst;
-    flow.src = src;
-    flow.proto = PROTO_TCP;
-    const route = fib.routeOutput(flow);
+    const { fib, world } = this.ns;
+    let route = this.mssRoute;
+    if (
+      route === null ||
+      this.mssDst !== dst ||
+      this.mssSrc !== src ||
+      this.mssGeneration !== fib.generation ||
+      world.tracer !== null
+    ) {
+      const { flow } = this;
+      flow.clear();
+      flow.dst = dst;
+      flow.src = src;
+      flow.proto = PROTO_TCP;
+      route = fib.routeOutput(flow);
+      this.mssRoute = route;
+      this.mssDst = dst;
+      this.mssSrc = src;
+      this.mssGeneration = fib.generation;
+    }
     if (route === null || route.dev === null) return 536;
     const mtu = route.mtu !== 0 ? route.mtu : route.dev.mtu;
     return Math.min(Math.max(mtu - HEADERS, LEAST_ADVERTISED), 65535 - HEADERS);
@@ -388,6 +415,8 @@ export class Tcp implements Transport, Stack {
   sendSynAck(r: Request, tsval: number, shift: number, sack: boolean): boolean {
     const route = this.wayOf(r.remoteAddress, r.localAddress, r.remotePort, r.localPort, r.tos);
     if (route === null) return false;
+    r.route = route;
+    r.routeGeneration = this.ns.fib.generation;
     const { options } = r.listener;
     let mss = this.advertisedMss(r.remoteAddress, r.localAddress);
     if (options.mss) mss = Math.min(mss, options.mss);
