@@ -21,6 +21,9 @@ const SLOT: u32 = 128;
 const TAGS_SHIFT: u32 = 3;
 /** Of so many packets (and one) that miss where another flow is, one may put that out. */
 const SELDOM: u32 = 15;
+/** Of so many segments of TCP (and one) that could be noted, one is. */
+const SOME: u32 = 7;
+let segments: u32 = 0;
 const ETHERNET: u32 = 14;
 /** EtherType 0x0800 and the fragment bits, as a little-endian machine reads them. */
 const IPV4: u16 = 0x0008;
@@ -173,7 +176,7 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
     load<u32>(tags + (i << TAGS_SHIFT), FlowTags.Flow) != tag ||
     !isFlow(slot, dev, src, dst, ports, info, mark, generation)
   ) {
-    return first ? miss(table, i, tag) : 0;
+    return first ? miss(table, i, tag, proto) : 0;
   }
   const own: usize = load<u32>(slot, Flow.Own);
   if (load<u32>(eth) != load<u32>(own) || load<u16>(eth, 4) != load<u16>(own, 4)) return 0;
@@ -189,7 +192,7 @@ function hop(dev: usize, h: usize, now: u32, time: f64, first: bool): usize {
   }
   if (load<u32>(slot, Flow.CtTable) != 0) {
     const e = known(slot, h, ip, p, total, src, dst, ports, proto, now);
-    if (e <= 1) return first && e == 1 ? miss(table, i, tag) : 0;
+    if (e <= 1) return first && e == 1 ? miss(table, i, tag, proto) : 0;
     if (local) {
       hold(e);
       store<u32>(h, <u32>e, Pkt.Ct);
@@ -292,12 +295,14 @@ function key(h: usize, ip: usize, total: u32): void {
  * A flow is noted when its second packet comes by: one that is the only one of its flow costs nothing. Where flows come by
  * in turn, more of them than there are slots, none would: then more slots are asked for (`Missed` 0).
  */
-function miss(table: usize, i: u32, tag: u32): usize {
+function miss(table: usize, i: u32, tag: u32, proto: u32): usize {
   const tags: usize = load<u32>(table, FlowTable.Tags) + (i << TAGS_SHIFT);
   const slot: usize = load<u32>(table, FlowTable.Slots) + i * SLOT;
   const before = load<u32>(tags, FlowTags.Missed);
   store<u32>(tags, tag, FlowTags.Missed);
   if (before == 0) return 0;
+  // most connections are over before it pays: of such segments only some are noted
+  if (proto == TCP && (++segments & SOME) != 0) return 0;
   if (
     before != tag ||
     (load<u32>(tags, FlowTags.Flow) != 0 && load<u32>(slot, Flow.Generation) == load<u32>(table, FlowTable.Generation))
