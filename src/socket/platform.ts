@@ -5,16 +5,22 @@
 // (src/socket/browser.ts).
 
 // types alone, gone once compiled
-import type { Duplex } from "stream";
+import type { Duplex, DuplexOptions } from "stream";
 import type { EventEmitter } from "events";
 import type { Host } from "./host.ts";
 
 /** Calls back as whoever was running when it was made (AsyncResource.runInAsyncScope). */
 export type Scope = <T, A extends unknown[], R>(run: (this: T, ...args: A) => R, self: T, ...args: A) => R;
 
+/** A class by what it makes alone: its statics have types that Node does not export. */
+interface Class<Options, Made> {
+  new (options?: Options): Made;
+  readonly prototype: Made;
+}
+
 export interface Platform {
-  readonly Duplex: typeof Duplex;
-  readonly EventEmitter: typeof EventEmitter;
+  readonly Duplex: Class<DuplexOptions, Duplex>;
+  readonly EventEmitter: Class<{ captureRejections?: boolean }, EventEmitter>;
   readonly Buffer: BufferConstructor;
   /** process.nextTick: before anything else happens, behind what is running. */
   nextTick<A extends unknown[]>(run: (...args: A) => void, ...args: A): void;
