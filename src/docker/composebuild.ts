@@ -65,33 +65,35 @@ export function buildCompose(core: Core, compose: Compose, options: ComposeBuild
   nodes.set(host.name, host);
   const engine = new Engine(host, options.engine);
   const images = options.images ?? builtInImages();
-  for (const n of compose.networks) compose.within(n.at, () => void engine.createNetwork(n.name, n.options));
   const containers = new Map<string, Container[]>();
-  for (const service of compose.services) {
-    const image = imageOf(compose, service, images, options);
-    const made: Container[] = [];
-    for (const name of service.containers) {
-      const container = compose.within(service.at, () =>
-        engine.run(name, {
-          ...(service.image === null ? {} : { imageName: service.image }),
-          ...(image === null ? {} : { image }),
-          command: service.command,
-          environment: service.environment,
-          ...(service.hostname === null ? {} : { hostname: service.hostname }),
-          networks: service.networks,
-          mode: service.mode,
-          publish: service.publish,
-          expose: service.expose,
-          extraHosts: service.extraHosts,
-          ...(service.dns === null ? {} : { dns: service.dns }),
-          labels: { "com.docker.compose.project": compose.project, "com.docker.compose.service": service.name },
-        }),
-      );
-      if (service.mode !== "host") nodes.set(container.name, container.ns!);
-      made.push(container);
+  engine.firewall.together(() => {
+    for (const n of compose.networks) compose.within(n.at, () => void engine.createNetwork(n.name, n.options));
+    for (const service of compose.services) {
+      const image = imageOf(compose, service, images, options);
+      const made: Container[] = [];
+      for (const name of service.containers) {
+        const container = compose.within(service.at, () =>
+          engine.run(name, {
+            ...(service.image === null ? {} : { imageName: service.image }),
+            ...(image === null ? {} : { image }),
+            command: service.command,
+            environment: service.environment,
+            ...(service.hostname === null ? {} : { hostname: service.hostname }),
+            networks: service.networks,
+            mode: service.mode,
+            publish: service.publish,
+            expose: service.expose,
+            extraHosts: service.extraHosts,
+            ...(service.dns === null ? {} : { dns: service.dns }),
+            labels: { "com.docker.compose.project": compose.project, "com.docker.compose.service": service.name },
+          }),
+        );
+        if (service.mode !== "host") nodes.set(container.name, container.ns!);
+        made.push(container);
+      }
+      containers.set(service.name, made);
     }
-    containers.set(service.name, made);
-  }
+  });
   return { world, engine, host, client: nodes.get("client") ?? null, nodes, links, containers };
 }
 

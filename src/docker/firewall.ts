@@ -37,10 +37,22 @@ export interface PortRules {
   readonly port: number;
 }
 
+interface Addition {
+  readonly verb: "-A" | "-I";
+  readonly table: Table;
+  readonly chain: string;
+  readonly rule: string;
+}
+
+/** So many rules are put in one by one; more go in with their table (iptables-restore). */
+const FEW = 16;
+
 const FILTER_CHAINS = ["DOCKER", "DOCKER-BRIDGE", "DOCKER-CT", "DOCKER-FORWARD", "DOCKER-INTERNAL", "DOCKER-USER"];
 
 export class Firewall {
   private readonly present = new Set<string>();
+  /** Additions that wait, while many are made. */
+  private waiting: Addition[] | null = null;
 
   /** Makes the chains. `hairpin`: there is no userland proxy, what containers send to the host's addresses is translated too. */
   constructor(
@@ -155,12 +167,54 @@ export class Firewall {
   private add(verb: "-A" | "-I", table: Table, chain: string, rule: string): void {
     const key = `${table} ${chain} ${rule}`;
     if (this.present.has(key)) return;
-    this.host.iptables.command(`-t ${table} ${verb} ${chain} ${rule}`);
+    if (this.waiting !== null) this.waiting.push({ verb, table, chain, rule });
+    else this.host.iptables.command(`-t ${table} ${verb} ${chain} ${rule}`);
     this.present.add(key);
+  }
+
+  /** Runs what adds many rules; they are in force when it returns, also when it throws. */
+  together<T>(run: () => T): T {
+    if (this.waiting !== null) return run();
+    this.waiting = [];
+    try {
+      return run();
+    } finally {
+      this.flush();
+      this.waiting = null;
+    }
+  }
+
+  private flush(): void {
+    const all = this.waiting?.splice(0) ?? [];
+    const { iptables } = this.host;
+    if (all.length <= FEW) {
+      for (const { verb, table, chain, rule } of all) iptables.command(`-t ${table} ${verb} ${chain} ${rule}`);
+      return;
+    }
+    const tables = new Set(all.map((a) => a.table));
+    for (const name of tables) iptables.table(name);
+    let text = "";
+    for (const saved of iptables.save(true).matchAll(/^\*(\w+)\n((?::.*\n)*)((?:\[.*\n)*)COMMIT\n/gm)) {
+      const [, name, heads, rules] = saved as unknown as [string, string, string, string];
+      if (!tables.has(name as Table)) continue;
+      const chains = new Map<string, string[]>();
+      for (const head of heads.matchAll(/^:(\S+)/gm)) chains.set(head[1]!, []);
+      for (const line of rules.matchAll(/^\[\S+ -A (\S+).*\n/gm)) chains.get(line[1]!)!.push(line[0]);
+      for (const { verb, table, chain, rule } of all) {
+        if (table !== name) continue;
+        const list = chains.get(chain)!;
+        const line = `[0:0] -A ${chain} ${rule}\n`;
+        if (verb === "-A") list.push(line);
+        else list.unshift(line);
+      }
+      text += `*${name}\n${heads}${[...chains.values()].flat().join("")}COMMIT\n`;
+    }
+    iptables.load(text);
   }
 
   private remove(table: Table, chain: string, rule: string): void {
     if (!this.present.delete(`${table} ${chain} ${rule}`)) return;
+    this.flush();
     // the administrator may have flushed it
     const there = this.host.iptables.tables
       .get(table)

@@ -103,3 +103,25 @@ describe("docker's rules", () => {
     }
   });
 });
+
+it("many rules at once stand as they do one by one, and the administrator's stay", () => {
+  const set = (engine: Engine): void => {
+    engine.createNetwork("n");
+    for (let i = 0; i < 20; i++) {
+      engine.run(`c${i}`, {
+        networks: i % 2 === 0 ? { n: {} } : { bridge: {} },
+        publish: parsePublish(`${8000 + i}:80`),
+      });
+    }
+    engine.removeContainer("c3");
+  };
+  const [one, many] = [engineOn(false), engineOn(false)];
+  for (const { host } of [one, many]) host.iptables.command("-A DOCKER-USER -s 192.0.2.7/32 -j DROP");
+  set(one);
+  many.firewall.together(() => set(many));
+  expect(many.host.iptables.save()).toBe(one.host.iptables.save());
+  expect(many.host.iptables.save()).toContain("-A DOCKER-USER -s 192.0.2.7/32 -j DROP");
+  many.removeContainer("c4");
+  one.removeContainer("c4");
+  expect(many.host.iptables.save()).toBe(one.host.iptables.save());
+});
