@@ -8,6 +8,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "a GET through a published port, hop by hop, beside the real kernel",
     load: async () => (await import("./demo.ts")).command,
   },
+  journey: {
+    summary: "a URL is opened: name, routers, translations, containers, database, and back",
+    load: async () => (await import("./journey.ts")).command,
+  },
   replay: { summary: "one node of a lab fed with a capture", load: async () => (await import("./replay.ts")).command },
   run: { summary: "a lab in virtual time", load: async () => (await import("./run.ts")).command },
   up: {

@@ -15,6 +15,7 @@ import type { Program } from "../service/program.ts";
 import type { LabText, Path } from "./read.ts";
 import type { InterfaceFile, NodeFile } from "./schema.ts";
 import { addServices } from "./services.ts";
+import { DockerHost, type Parts } from "./webservices.ts";
 import { scheduleTimeline } from "./timeline.ts";
 import { deriveMac, parseEndpoint, parseListen } from "./words.ts";
 
@@ -34,6 +35,8 @@ export interface BuildOptions {
   readonly epoch?: bigint;
   /** This node is to run alone: all are built and checked, but no link is made and no other's timeline runs. */
   readonly only?: string;
+  /** What programs of the nodes need that is not here: databases, TLS. */
+  readonly parts?: Parts;
 }
 
 /** Builds the world; what is wrong throws `LabError` with its place. */
@@ -57,7 +60,12 @@ export function buildLab(core: Core, text: LabText, options: BuildOptions = {}):
   const programs = new Map<string, readonly Program[]>();
   for (const [name, file] of Object.entries(text.file.nodes)) {
     const idle = options.only !== undefined && options.only !== name;
-    if (file !== null) programs.set(name, addServices(text, nodes.get(name)!, file, idle));
+    if (file === null) continue;
+    const ns = nodes.get(name)!;
+    const made = addServices(text, ns, file, { idle, parts: options.parts ?? {} });
+    programs.set(name, made);
+    // containers are nodes as well
+    for (const p of made) if (p instanceof DockerHost) for (const [n, c] of p.nodes) nodes.set(n, c);
   }
   scheduleTimeline(text, world, nodes, options.only ?? null);
   return { world, nodes, links: made, programs };

@@ -28,6 +28,43 @@ const natChoiceSchema = z.strictObject({
 /** Zone names to master files. */
 const zonesSchema = z.record(z.string(), z.string());
 
+const time = z.union([z.string(), z.number()]);
+const portNumber = z.number().int().min(1).max(65535);
+/** Paths to contents. */
+const pagesSchema = z.record(z.string(), z.string());
+
+/** Programs of the web (src/lab/webservices.ts). */
+const webSchema = {
+  files: z.strictObject({ port: portNumber.optional(), pages: pagesSchema }).optional(),
+  app: z
+    .strictObject({
+      port: portNumber.optional(),
+      processes: z.number().int().min(1).max(1000).optional(),
+      threads: z.number().int().min(1).max(1000).optional(),
+      backlog: z.number().int().min(0).max(65535).optional(),
+      work: time.optional(),
+      update: time.optional(),
+      database: z.string().optional(),
+      title: z.string().optional(),
+      tls: z.boolean().optional(),
+    })
+    .optional(),
+  proxy: z
+    .strictObject({
+      port: portNumber.optional(),
+      upstreams: z.array(z.string()).min(1),
+      pages: pagesSchema.optional(),
+      connect_timeout: time.optional(),
+      read_timeout: time.optional(),
+      tls: z.boolean().optional(),
+    })
+    .optional(),
+  postgres: z
+    .strictObject({ port: portNumber.optional(), setup: z.string().optional(), work: time.optional() })
+    .optional(),
+  compose: z.string().optional(),
+};
+
 const serviceSchema = z.strictObject({
   dns: z
     .strictObject({ zones: zonesSchema, listen: z.string().optional(), order: z.enum(["fixed", "cyclic"]).optional() })
@@ -43,6 +80,7 @@ const serviceSchema = z.strictObject({
       cache_size: z.number().int().min(1).optional(),
     })
     .optional(),
+  ...webSchema,
 });
 
 const nodeSchema = z.strictObject({
@@ -88,6 +126,7 @@ export const labSchema = z.strictObject({
   nodes: z.record(z.string(), z.union([nodeSchema, z.null()])),
   links: z.array(linkSchema).optional(),
   timeline: z.array(eventSchema).optional(),
+  journey: z.strictObject({ from: z.string(), url: z.string().optional() }).optional(),
 });
 
 /** A lab file as it is written. */

@@ -13,9 +13,16 @@ import { setNames } from "../socket/host.ts";
 import { SocketError } from "../transport/errno.ts";
 import type { LabText, Path } from "./read.ts";
 import type { NodeFile, ServiceFile } from "./schema.ts";
+import { makeWeb, type Parts } from "./webservices.ts";
 
-/** Makes a node's programs and starts them unless `idle`; what is wrong throws `LabError` with its place. */
-export function addServices(text: LabText, ns: Namespace, file: NodeFile, idle: boolean): Program[] {
+export interface HowServices {
+  /** They are made and checked, and not started. */
+  readonly idle: boolean;
+  readonly parts: Parts;
+}
+
+/** Makes a node's programs and starts them unless they are to be idle; what is wrong throws `LabError` with its place. */
+export function addServices(text: LabText, ns: Namespace, file: NodeFile, how: HowServices): Program[] {
   const node: Path = ["nodes", ns.name];
   const hosts = text.within([...node, "hosts"], () => parseHosts(file.hosts ?? ""));
   const { resolv_conf } = file;
@@ -25,9 +32,9 @@ export function addServices(text: LabText, ns: Namespace, file: NodeFile, idle: 
   } else if (hosts.size > 0) setNames(ns, { hosts, resolver: null });
   return (file.services ?? []).map((service, i) => {
     const at = [...node, "services", i];
-    const program = make(text, service, at);
+    const program = make(text, service, at) ?? makeWeb(text, ns, service, at, how.parts);
     try {
-      if (!idle) program.start(programHost(ns));
+      if (!how.idle) program.start(programHost(ns));
     } catch (e) {
       if (!(e instanceof SocketError)) throw e;
       const why = e.code === "EADDRINUSE" ? "its port is taken, expected one that is free" : e.code;
@@ -37,9 +44,11 @@ export function addServices(text: LabText, ns: Namespace, file: NodeFile, idle: 
   });
 }
 
-function make(text: LabText, service: ServiceFile, at: Path): Program {
+/** Null: it is one of the web's. */
+function make(text: LabText, service: ServiceFile, at: Path): Program | null {
   const kinds = Object.keys(service);
-  if (kinds.length !== 1) throw text.error(at, `${kinds.length} programs in one entry, expected one: dns or resolver`);
+  if (kinds.length !== 1)
+    throw text.error(at, `${kinds.length} programs in one entry, expected one: dns, resolver, files, app ...`);
   if (service.dns !== undefined) {
     const { zones, listen, order } = service.dns;
     const where = [...at, "dns"];
@@ -49,8 +58,9 @@ function make(text: LabText, service: ServiceFile, at: Path): Program {
       ...(order === undefined ? {} : { order }),
     });
   }
+  if (service.resolver === undefined) return null;
   const where = [...at, "resolver"];
-  const r = service.resolver!;
+  const r = service.resolver;
   const list = (of: readonly string[], path: Path): number[] => of.map((a, i) => address(text, a, [...path, i]));
   const forwards = Object.entries(r.forward ?? {}).map(([zone, to]): [string, number[]] => {
     const path = [...where, "forward", zone];

@@ -92,7 +92,7 @@ export class Hops {
 }
 
 /** A rule that ended its table's walk or changed the packet; jumps and returns are the way there. */
-function isDecisive(text: string): boolean {
+export function isDecisive(text: string): boolean {
   const target = /-j (\S+)/.exec(text)?.[1];
   if (target === undefined) return / policy DROP/.test(text);
   return target !== "RETURN" && builtin.has(target);
