@@ -6,14 +6,14 @@ import { type Path, PlaceError, type YamlKind, YamlText } from "../host/yamltext
 import {
   type ComposeFile,
   composeSchema,
-  type NetworkFile,
   quietKeys,
   refusedKeys,
   type ServiceFile,
   type ServiceNetworkFile,
   usedKeys,
 } from "./composeschema.ts";
-import { readPorts, readExpose } from "./composeports.ts";
+import { isTrue, readNetworkOptions } from "./composenetworks.ts";
+import { readExpose, readPorts } from "./composeports.ts";
 import { interpolate, parseEnvFile, type Variables } from "./interpolate.ts";
 import type { EndpointOptions, NetworkOptions } from "./network.ts";
 import type { PublishedPort } from "./ports.ts";
@@ -165,86 +165,8 @@ export class Compose extends YamlText {
         throw this.error([...at, "name"], `'${name}' is the name of network '${seen.get(name)}' already`);
       seen.set(name, key);
       if (file !== null) this.checkKeys("network", file, at);
-      return { key, name, at, options: this.networkOptions(file ?? {}, at, name) };
+      return { key, name, at, options: readNetworkOptions(this, file ?? {}, at, name) };
     });
-  }
-
-  private networkOptions(file: NetworkFile, at: Path, name: string): NetworkOptions {
-    if (isTrue(file.external) || typeof file.external === "object") {
-      throw this.errorAtKey(
-        [...at, "external"],
-        `network '${name}' is external: there is no network outside of this file`,
-      );
-    }
-    if (file.driver !== undefined && file.driver !== "bridge" && file.driver !== "default") {
-      throw this.error([...at, "driver"], `driver '${file.driver}' is not supported, expected bridge`);
-    }
-    if (isTrue(file.enable_ipv6)) throw this.errorAtKey([...at, "enable_ipv6"], "IPv6 is not emulated");
-    if (file.enable_ipv4 !== undefined && !isTrue(file.enable_ipv4)) {
-      throw this.errorAtKey([...at, "enable_ipv4"], "a network without IPv4 has nothing that is emulated");
-    }
-    if (file.ipam?.driver !== undefined && file.ipam.driver !== "default") {
-      throw this.error(
-        [...at, "ipam", "driver"],
-        `ipam driver '${file.ipam.driver}' is not supported, expected default`,
-      );
-    }
-    const configs = file.ipam?.config ?? [];
-    if (configs.length > 1)
-      throw this.error([...at, "ipam", "config", 1], "a network has one IPv4 subnet, expected one entry");
-    const config = configs[0] ?? {};
-    const where = [...at, "ipam", "config", 0];
-    const subnet = config.subnet === undefined ? undefined : this.prefix([...where, "subnet"], config.subnet);
-    const inside = (key: string): Path => {
-      if (subnet === undefined) throw this.errorAtKey([...where, key], `'${key}' needs a 'subnet' beside it`);
-      return [...where, key];
-    };
-    return {
-      ...(subnet === undefined ? {} : { subnet }),
-      ...(config.gateway === undefined ? {} : { gateway: this.address(inside("gateway"), config.gateway) }),
-      ...(config.ip_range === undefined ? {} : { ipRange: this.prefix(inside("ip_range"), config.ip_range) }),
-      ...(config.aux_addresses === undefined
-        ? {}
-        : {
-            auxAddresses: Object.entries(config.aux_addresses).map(([k, a]) =>
-              this.address([...inside("aux_addresses"), k], a),
-            ),
-          }),
-      internal: isTrue(file.internal),
-      ...this.driverOptions(file.driver_opts ?? {}, [...at, "driver_opts"]),
-    };
-  }
-
-  private driverOptions(options: Readonly<Record<string, unknown>>, at: Path): NetworkOptions {
-    const out: { -readonly [K in keyof NetworkOptions]: NetworkOptions[K] } = {};
-    for (const [key, value] of Object.entries(options)) {
-      const text = String(value);
-      const path = [...at, key];
-      const bool = (): boolean => {
-        if (!/^(true|false|1|0)$/i.test(text)) throw this.error(path, `'${text}', expected true or false`);
-        return /^(true|1)$/i.test(text);
-      };
-      switch (key) {
-        case "com.docker.network.bridge.name":
-          out.device = text;
-          break;
-        case "com.docker.network.bridge.enable_icc":
-          out.icc = bool();
-          break;
-        case "com.docker.network.bridge.enable_ip_masquerade":
-          out.masquerade = bool();
-          break;
-        case "com.docker.network.bridge.host_binding_ipv4":
-          out.hostAddress = this.address(path, text);
-          break;
-        case "com.docker.network.driver.mtu":
-          out.mtu = this.whole(path, text, 68, 65535);
-          break;
-        default:
-          throw this.errorAtKey(path, `driver option '${key}' is not supported`);
-      }
-    }
-    return out;
   }
 
   // -- services
@@ -504,7 +426,8 @@ export class Compose extends YamlText {
     return a;
   }
 
-  private prefix(path: Path, text: string): Prefix {
+  /** An IPv4 subnet at `path`. */
+  prefix(path: Path, text: string): Prefix {
     const p = text.includes("/") ? parsePrefix(text) : null;
     if (p === null) throw this.error(path, `'${text}' is no IPv4 subnet, expected one such as 172.28.0.0/16`);
     return p;
@@ -522,10 +445,6 @@ export class Compose extends YamlText {
     if (!(n >= least && n <= most)) throw this.error(path, `'${text}', expected a number from ${least} to ${most}`);
     return n;
   }
-}
-
-function isTrue(value: unknown): boolean {
-  return value === true || value === "true";
 }
 
 /** A command as a shell would split it: white space, quotes, backslashes. */
