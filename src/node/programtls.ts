@@ -57,6 +57,19 @@ function connectOptions(options: Record<string, unknown>): Record<string, unknow
   return rest;
 }
 
+interface FailingTls extends tls.TLSSocket {
+  _emitTLSError(e: Error): void;
+}
+
+/** What fails below destroys the TLS socket, as where TLS reads the connection itself; else 'close' would say no error. */
+function failAsOne(socket: FailingTls, below: Socket): void {
+  const told = socket._emitTLSError;
+  socket._emitTLSError = function (e) {
+    if (e === below.errored) this.destroy(e);
+    else told.call(this, e);
+  };
+}
+
 interface Inside {
   _init(socket: unknown, wrap: unknown): void;
 }
@@ -74,6 +87,9 @@ function patchInit(node: typeof tls): void {
     if (ours !== null && handle) {
       Object.assign(handle, connectionMethods(ours));
       this[hostKey] = ours.host;
+      // TLS says goodbye behind the other side's end, and closes what is below when it is done
+      ours.allowHalfOpen = true;
+      failAsOne(this as unknown as FailingTls, ours);
     }
     init.call(this as never, socket, wrap);
     const log = ours?.host.keyLog;
