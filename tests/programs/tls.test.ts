@@ -2,32 +2,10 @@
 
 import net, { type AddressInfo, type Server } from "node:net";
 import tls, { type TLSSocket } from "node:tls";
-import { afterEach, describe, expect, it } from "vitest";
-import { drive } from "../../src/node/driver.ts";
-import { runOn } from "../../src/node/program.ts";
+import { expect } from "vitest";
 import { fields, record } from "../socket/adapter.ts";
-import { routed } from "../support/hosts.ts";
+import { everywhere, keep, type Place } from "./places.ts";
 import { cert, key, once, text } from "./support.ts";
-
-interface Place {
-  readonly host: string;
-  readonly clientHost: string;
-  server<T>(program: () => T): T;
-  client<T>(program: () => T): T;
-  sleep(ms: number): Promise<void>;
-}
-
-const open: { destroy?(): void; close?(): void }[] = [];
-afterEach(() => {
-  for (const s of open.splice(0))
-    if (s.destroy) s.destroy();
-    else s.close?.();
-});
-
-function keep<T extends object>(s: T): T {
-  open.push(s as never);
-  return s;
-}
 
 async function listening(
   p: Place,
@@ -246,31 +224,4 @@ const cases: Record<string, (p: Place) => Promise<void>> = {
   },
 };
 
-describe("node:tls over loopback", () => {
-  const place: Place = {
-    host: "127.0.0.1",
-    clientHost: "127.0.0.1",
-    server: (f) => f(),
-    client: (f) => f(),
-    sleep: (ms) => new Promise((r) => setTimeout(r, ms)),
-  };
-  for (const [name, run] of Object.entries(cases)) it(name, () => run(place));
-});
-
-for (const netem of ["", "delay 1ms", "delay 1ms loss 2%"]) {
-  describe(`node:tls on emulated hosts ${netem}`, () => {
-    for (const [name, run] of Object.entries(cases)) {
-      it(name, async () => {
-        const r = routed(netem);
-        const place: Place = {
-          host: "10.0.2.2",
-          clientHost: "10.0.1.2",
-          server: (f) => runOn(r.server, f),
-          client: (f) => runOn(r.client, f),
-          sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-        };
-        await drive(r.lab.world, () => run(place));
-      });
-    }
-  });
-}
+everywhere("node:tls", cases);
