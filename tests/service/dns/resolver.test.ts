@@ -406,6 +406,33 @@ describe("against", () => {
     expect(r.cache.get("com", 2, Rank.Glue)!.records.map((x) => show(x, false))).toEqual(["com NS ns.com"]);
   });
 
+  it("glue, and answers behind an alias, for names of others", () => {
+    const net = internet(`${example}victim 3600 NS ns.victim\nns.victim 3600 A ${TWO}\n`);
+    serve(net, TWO, { "victim.com": `${soa("@")}@ 60 NS ns\nns 60 A ${TWO}\nwww 60 A 192.0.2.80\n` });
+    liar(net, ONE, (q) => {
+      const { name } = q.questions[0]!;
+      const evil = a("www.victim.com", "203.0.113.66");
+      if (name === "www.example.com") {
+        return { answers: [{ name, class: 1, ttl: 60, type: "CNAME", target: "www.victim.com" }, evil] };
+      }
+      return {
+        aa: false,
+        authorities: [ns("sub.example.com", "ns.victim.com")],
+        additionals: [a("ns.victim.com", "203.0.113.66")],
+      };
+    });
+    const r = resolver(net, R, hints);
+    expect(answers(resolved(net, r, "www.example.com", "A"))[1]).toBe("www.victim.com 60 A 192.0.2.80");
+    resolved(net, r, "x.sub.example.com", "A");
+    expect(r.cache.get("ns.victim.com", 1, Rank.Glue)!.records.map((x) => show(x, false))).toEqual([
+      `ns.victim.com A ${TWO}`,
+    ]);
+    // what is believed further stays when less is said later
+    r.cache.put("k.test", 1, [a("k.test", "192.0.2.1")], Rank.Authoritative);
+    r.cache.put("k.test", 1, [a("k.test", "192.0.2.2")], Rank.Glue);
+    expect(r.cache.get("k.test", 1)!.records.map((x) => show(x, false))).toEqual(["k.test A 192.0.2.1"]);
+  });
+
   it("glue: it finds servers, and is no answer (RFC 2181 §5.4.1)", () => {
     const net = internet(example);
     // the zone says otherwise than the glue above it
@@ -430,6 +457,7 @@ describe("against", () => {
     for (let i = 0; i < 9; i++) {
       wait(net, 10);
       expect(resolved(net, r, "ghost.com", "NS").rcode).toBe(0);
+      expect(resolved(net, r, "ns.ghost.com", "A").rcode).toBe(0);
     }
     wait(net, 20);
     expect(resolved(net, r, "b.ghost.com", "A").rcode).toBe(3);
