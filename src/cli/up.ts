@@ -95,7 +95,7 @@ async function run(words: string[]): Promise<number> {
   process.stdout.write(describe(lab));
   let status = 0;
   if (url !== null) status = await once(lab, url, loads, recorder);
-  else await serve(lab, values["no-publish"] === true, publish, until);
+  else await serve(lab, values["no-publish"] === true, publish, until, loads);
   if (recorder !== null) {
     const file = await openOutput(values.capture!);
     recorder.write(file.write, lab.nodes.values());
@@ -171,6 +171,7 @@ async function serve(
   closed: boolean,
   more: readonly Publish[],
   until: number | null,
+  loads: readonly Promise<unknown>[],
 ): Promise<void> {
   const pacer = new Pacer(lab.world);
   const gateway = new Gateway(lab.nodes, pacer);
@@ -179,6 +180,11 @@ async function serve(
     const port = await gateway.publish(p);
     process.stdout.write(`http://${p.address}:${port}/ -> ${p.node} -> ${p.to}:${p.toPort}${what}\n`);
   };
+  // programs listen before anybody is let in, and time runs before anything comes
+  await Promise.all(loads);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+  const over = pacer.start();
+  over.catch(() => {});
   try {
     for (const list of closed ? [] : lab.containers.values()) {
       for (const c of list) {
@@ -206,11 +212,11 @@ async function serve(
         throw new Failure(`--publish: ${e.message}`);
       });
     }
-    if (until !== null) lab.world.clock.at(until, stop);
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
-    await pacer.start();
+    if (until !== null) lab.world.clock.at(Math.max(until, lab.world.clock.now), stop);
+    await over;
   } finally {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.removeListener(signal, stop);
+    pacer.stop();
     gateway.close();
   }
 }

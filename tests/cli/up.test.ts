@@ -82,7 +82,7 @@ describe("wirepath up", () => {
     } finally {
       child.kill("SIGKILL");
     }
-  }, 30_000);
+  }, 90_000);
 
   it("what cannot be run", () => {
     const dir = mkdtempSync(join(tmpdir(), "wirepath-up-"));
@@ -103,5 +103,5 @@ describe("wirepath up", () => {
     const gone = wirepath(["up", file("services:\n  a: { x-wirepath: ./none.js }\n"), "--until", "1s"]);
     expect(gone.status).toBe(1);
     expect(gone.stderr).toContain("./none.js: Cannot find module");
-  }, 30_000);
+  }, 90_000);
 });
