@@ -11,7 +11,7 @@ export interface Timer {
   order: number;
   readonly run: (owner: never) => void;
   /** What `run` is called with. */
-  readonly owner: unknown;
+  owner: unknown;
   /** Place in the heap, -1 outside. */
   slot: number;
 }
@@ -84,6 +84,12 @@ export class Clock {
     timer.at = -1;
     this.dead++;
     if (this.dead > FEW && this.dead > this.heap.length >> 1) this.sweep();
+  }
+
+  /** Cancels it for good: its owner may go although the heap still holds the timer. */
+  end(timer: Timer): void {
+    this.cancel(timer);
+    timer.owner = null;
   }
 
   /** Time of the next event; Infinity when there is none. */

@@ -7,6 +7,7 @@ import { sendAck } from "./output.ts";
 import type { Segment } from "./segment.ts";
 import { span } from "./seq.ts";
 import { RCV_SHUTDOWN, State } from "./state.ts";
+import { armDelayedAck } from "./timers.ts";
 import { growWindow, measureMss, measureReceiveRtt, newWindow } from "./window.ts";
 
 const MAX_QUICK = 16;
@@ -97,7 +98,7 @@ export function ackCheck(c: Connection): void {
   const delay = Math.min(COMPRESS_DELAY, rtt / 20);
   c.ackTimed = true;
   c.ackTimeout = c.now + delay;
-  c.tcp.clock.arm(c.delayedAckTimer, c.ackTimeout);
+  armDelayedAck(c, c.ackTimeout);
 }
 
 /** tcp_send_delayed_ack */
@@ -119,7 +120,7 @@ function delayAck(c: Connection): void {
   }
   c.ackTimed = true;
   c.ackTimeout = at;
-  c.tcp.clock.arm(c.delayedAckTimer, at);
+  armDelayedAck(c, at);
 }
 
 /** tcp_delack_timer_handler */

@@ -20,7 +20,7 @@ import { WithSeldom } from "./seldom.ts";
 import { SentQueue } from "./sent.ts";
 import { Ca, Pending, RCV_SHUTDOWN, SEND_SHUTDOWN, State, stateNames } from "./state.ts";
 import type { Tcp } from "./tcp.ts";
-import { armKeepAlive, cancelTimers, onDelayedAck, onKeepAlive, onRetransmit } from "./timers.ts";
+import { armKeepAlive, endTimers, NO_TIMER, onKeepAlive, onRetransmit } from "./timers.ts";
 import { orphan, spaceForReading } from "./window.ts";
 
 /** What a closed end is to be after its close() (RFC 9293 §3.10.4). */
@@ -182,7 +182,7 @@ export class Connection extends WithSeldom implements Endpoint {
   // -- timers
   pending: number = Pending.None;
   readonly retransmitTimer: Timer;
-  readonly delayedAckTimer: Timer;
+  delayedAckTimer: Timer = NO_TIMER;
   /** The configuration's, until a program says otherwise. */
   keep: TcpConfig["keepAlive"];
   synRetries = 0;
@@ -218,7 +218,6 @@ export class Connection extends WithSeldom implements Endpoint {
     this.synRetries = config.synRetries;
     this.keep = config.keepAlive;
     this.retransmitTimer = tcp.clock.timer(onRetransmit, this as Connection);
-    this.delayedAckTimer = tcp.clock.timer(onDelayedAck, this as Connection);
     if (options.keepAlive != null) {
       const { idle, interval, count } = options.keepAlive;
       this.setKeepAlive(true, idle, interval, count);
@@ -297,7 +296,7 @@ export class Connection extends WithSeldom implements Endpoint {
 
   /** tcp_done: CLOSED, and gone from the tables. */
   done(): void {
-    cancelTimers(this);
+    endTimers(this);
     this.state = State.Closed;
     this.shutdown = RCV_SHUTDOWN | SEND_SHUTDOWN;
     this.tcp.forget(this);

@@ -58,8 +58,8 @@ export class Request {
   ) {}
 }
 
-function synAckDue(r: Request): void {
-  r.listener.synAckDue(r);
+function synAckDue(r: Request | null): void {
+  r?.listener.synAckDue(r);
 }
 
 export class Listener implements ListenerApi {
@@ -134,7 +134,7 @@ export class Listener implements ListenerApi {
   forget(r: Request): void {
     this.requests.delete(r);
     this.tcp.requests.remove(r);
-    if (r.timer !== null) this.tcp.clock.cancel(r.timer);
+    if (r.timer !== null) this.tcp.clock.end(r.timer);
   }
 
   // -- a segment for the port that belongs to no connection

@@ -1,7 +1,7 @@
 // src/transport/tcp/timers.ts: retransmission (RFC 6298 §5), window probes (RFC 9293 §3.8.6.1), tail loss probes (RFC 8985 §7),
 // delayed ACKs, keep-alives (RFC 9293 §3.8.4), the end of FIN-WAIT-2. One timer serves the first three and reordering.
 
-import { MS, SECOND } from "../../link/clock.ts";
+import { MS, SECOND, type Timer } from "../../link/clock.ts";
 import { delayedAckDue } from "./ackpolicy.ts";
 import type { Connection } from "./connection.ts";
 import { probeNew, resend, retransmit, sendActiveReset, syncMss, writeWakeup } from "./output.ts";
@@ -17,6 +17,9 @@ const RESOURCE_PROBE = 500 * MS;
 /** ilog2(TCP_RTO_MAX / TCP_RTO_MIN) + 1, of tcp_probe0_when */
 const MAX_PROBE_BACKOFF = 10;
 
+/** Of connections whose ACKs never waited: never armed. */
+export const NO_TIMER: Timer = { at: -1, order: 0, run: () => {}, owner: null, slot: -1 };
+
 export function arm(c: Connection, what: number, delay: number): void {
   c.pending = what;
   c.tcp.clock.arm(c.retransmitTimer, c.now + Math.min(delay, c.config.rtoMax));
@@ -27,11 +30,13 @@ export function disarm(c: Connection): void {
   if (c.retransmitTimer.at >= 0) c.tcp.clock.cancel(c.retransmitTimer);
 }
 
-export function cancelTimers(c: Connection): void {
-  disarm(c);
+/** The connection is over: none of its timers keeps it in memory. */
+export function endTimers(c: Connection): void {
   const { clock } = c.tcp;
-  if (c.delayedAckTimer.at >= 0) clock.cancel(c.delayedAckTimer);
-  if (c.keepAliveTimer !== null) clock.cancel(c.keepAliveTimer);
+  c.pending = Pending.None;
+  clock.end(c.retransmitTimer);
+  clock.end(c.delayedAckTimer);
+  if (c.keepAliveTimer !== null) clock.end(c.keepAliveTimer);
 }
 
 /** tcp_rto_delta_us: what is left of the head's timeout. */
@@ -80,7 +85,9 @@ export function armProbe(c: Connection): void {
 }
 
 /** Runs what a timer brings as one step: what it sends goes out when it is done. */
-function run(c: Connection, work: (c: Connection) => void): void {
+function run(c: Connection | null, work: (c: Connection) => void): void {
+  // what is over needs none
+  if (c === null) return;
   const { backlog } = c.tcp.ns.world;
   const outermost = backlog.enter();
   try {
@@ -90,11 +97,17 @@ function run(c: Connection, work: (c: Connection) => void): void {
   }
 }
 
-export function onDelayedAck(c: Connection): void {
+export function armDelayedAck(c: Connection, at: number): void {
+  const { clock } = c.tcp;
+  if (c.delayedAckTimer === NO_TIMER) c.delayedAckTimer = clock.timer(onDelayedAck, c);
+  clock.arm(c.delayedAckTimer, at);
+}
+
+function onDelayedAck(c: Connection | null): void {
   run(c, delayedAckDue);
 }
 
-export function onRetransmit(c: Connection): void {
+export function onRetransmit(c: Connection | null): void {
   run(c, writeTimer);
 }
 
@@ -280,7 +293,7 @@ export function startFinWait2(c: Connection, withFin: boolean): void {
   tcp.timeWait(c, State.FinWait2, time);
 }
 
-export function onKeepAlive(c: Connection): void {
+export function onKeepAlive(c: Connection | null): void {
   run(c, keepAliveDue);
 }
 
