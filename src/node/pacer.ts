@@ -59,8 +59,9 @@ export class Pacer {
     this.finish(() => this.ended?.resolve());
   }
 
-  /** The virtual time that it is now. */
+  /** The virtual time that it is now; before it starts, time stands. */
   get time(): number {
+    if (!this.running) return this.world.clock.now;
     return this.virtualStart + Math.floor(Number(process.hrtime.bigint() - this.realStart) * this.factor);
   }
 
