@@ -33,42 +33,43 @@ export function patchDns(current: Current): void {
   dispatch(promises, "lookup", current, (host, _self, [name, options]) =>
     host.dns.promises.lookup(name as string, options),
   );
-  const four = (host: Host, name: unknown, cb: (e: Error | null, found?: readonly string[]) => void): void => {
-    host.dns.resolve4(String(name), cb);
-  };
-  dispatch(node, "resolve4", current, (host, _self, args) => four(host, args[0], args.at(-1) as never));
-  dispatch(promises, "resolve4", current, (host, _self, [name]) => asPromise((cb) => four(host, name, cb)));
-  for (const [target, promised] of [
-    [node, false],
-    [promises, true],
-  ] as const) {
-    const calls = target as unknown as Record<string, Any>;
-    dispatch(calls, "resolve", current, (host, _self, args) => {
-      const type = typeof args[1] === "string" ? args[1] : "A";
-      if (promised) return asPromise((cb) => (type === "A" ? four(host, args[0], cb) : cb(refused(type, args[0]))));
-      const cb = args.at(-1) as (e: Error | null) => void;
-      if (type === "A") four(host, args[0], cb);
-      else process.nextTick(cb, refused(type, args[0]));
-    });
-    for (const name of REFUSED) {
-      if (calls[name] === undefined) continue;
-      dispatch(calls, name, current, (_host, _self, args) => {
-        const e = refused(name.replace("resolve", ""), args[0]);
-        if (promised) return Promise.reject(e);
-        process.nextTick(args.at(-1) as (e: Error) => void, e);
-      });
-    }
-  }
+  // the functions, and those of `new dns.Resolver()`
+  for (const calls of [node, node.Resolver.prototype]) patchQueries(calls as unknown as Calls, current, false);
+  for (const calls of [promises, promises.Resolver.prototype]) patchQueries(calls as unknown as Calls, current, true);
   syncBuiltinESMExports();
 }
 
-function refused(type: string, name: unknown): Error {
-  const syscall = `query${type[0]!.toUpperCase()}${type.slice(1).toLowerCase()}`;
-  const e = new Error(`${syscall} ENOTIMP ${String(name)}`);
-  return Object.assign(e, { errno: undefined, code: "ENOTIMP", syscall, hostname: name });
+type Calls = Record<string, Any>;
+type Found = (e: Error | null, found?: readonly string[]) => void;
+
+function patchQueries(calls: Calls, current: Current, promised: boolean): void {
+  /** Puts the answer where the caller waits for it: a promise, or the last argument. */
+  const give = (args: unknown[], ask: (cb: Found) => void): unknown =>
+    promised ? asPromise(ask) : ask(args.at(-1) as Found);
+  const ask = (host: Host, name: unknown, type: string, cb: Found): void => {
+    if (type === "A") host.dns.resolve4(String(name), cb);
+    else process.nextTick(cb, refused(type, name));
+  };
+  dispatch(calls, "resolve4", current, (host, _self, args) => give(args, (cb) => ask(host, args[0], "A", cb)));
+  dispatch(calls, "resolve", current, (host, _self, args) =>
+    give(args, (cb) => ask(host, args[0], typeof args[1] === "string" ? args[1] : "A", cb)),
+  );
+  for (const name of REFUSED) {
+    if (calls[name] === undefined) continue;
+    const type = name === "resolve6" ? "AAAA" : name.replace("resolve", "");
+    dispatch(calls, name, current, (host, _self, args) => give(args, (cb) => ask(host, args[0], type, cb)));
+  }
 }
 
-function asPromise(call: (cb: (e: Error | null, found?: readonly string[]) => void) => void): Promise<unknown> {
+/** IPv6 is not there; for other types nobody is asked. */
+function refused(type: string, name: unknown): Error {
+  const syscall = `query${type[0]!.toUpperCase()}${type.slice(1).toLowerCase()}`;
+  const code = type === "AAAA" ? "ENODATA" : "ENOTIMP";
+  const e = new Error(`${syscall} ${code} ${String(name)}`);
+  return Object.assign(e, { errno: undefined, code, syscall, hostname: name });
+}
+
+function asPromise(call: (cb: Found) => void): Promise<unknown> {
   return new Promise((resolve, reject) => call((e, found) => (e ? reject(e) : resolve(found))));
 }
 
