@@ -48,15 +48,14 @@ export class Intervals {
     return right;
   }
 
-  /** The end of what is held of [left, right) from `overlapStart` on. */
+  /** The end of the first stretch that is held of [left, right), from `overlapStart` on (tcp_dsack_extend joins what touches alone). */
   overlapEnd(left: number, right: number): number {
-    let end = left;
     for (let i = 0; i < this.lefts.length; i++) {
       if (before(this.lefts[i]!, right) && after(this.rights[i]!, left)) {
-        end = before(this.rights[i]!, right) ? this.rights[i]! : right;
+        return before(this.rights[i]!, right) ? this.rights[i]! : right;
       }
     }
-    return end;
+    return left;
   }
 
   /** Takes [left, right) in, and makes what it is part of the first SACK block. */
