@@ -203,8 +203,9 @@ export class TcpOptions {
         return endpoint?.setReceiveBuffer(this.receiveBuffer / 2);
       case "SO_SNDBUF":
         this.sendBuffer = Math.max(setBuffer(v) * 2, minSendBuffer);
-        options.sendBuffer = this.sendBuffer / 2;
-        return endpoint?.setSendBuffer(this.sendBuffer / 2);
+        // what is written counts against all of it: large segments cost the kernel little beside their bytes
+        options.sendBuffer = this.sendBuffer;
+        return endpoint?.setSendBuffer(this.sendBuffer);
       case "SO_BROADCAST":
       case "SO_OOBINLINE":
       case "SO_TIMESTAMP":
