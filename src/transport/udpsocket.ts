@@ -2,10 +2,10 @@
 // ip4_datagram_connect decide what fails how).
 
 import { Pkt, PktFlag } from "../../assembly/layout.ts";
-import type { Core } from "../core/core.ts";
 import { Flow } from "../host/fib/flow.ts";
 import { type Route, RouteType } from "../host/fib/route.ts";
 import type { Interface } from "../link/interface.ts";
+import { PmtuDiscovery, type QueuedError, longest, scratchOf, truesize } from "./datagram.ts";
 import { Arrival, DatagramQueue } from "./datagramqueue.ts";
 import { type Errno, SocketError, routeErrno } from "./errno.ts";
 import { type Owner, Wake } from "./tcp/endpoint.ts";
@@ -15,41 +15,9 @@ const PROTO_UDP = 17;
 const DF = 0x4000;
 const IP_HEADER = 20;
 const UDP_HEADER = 8;
-/** IP_MAX_MTU */
-const longest = 65535;
 /** SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF */
 const minReceiveBuffer = 2304;
 const minSendBuffer = 4608;
-
-/** IP_MTU_DISCOVER's values. */
-export const PmtuDiscovery = { Dont: 0, Want: 1, Do: 2, Probe: 3, Interface: 4, Omit: 5 } as const;
-
-/** What the error queue holds (struct sock_extended_err) with the bytes that the error is about. */
-export interface QueuedError {
-  readonly errno: Errno;
-  readonly origin: "local" | "icmp";
-  readonly type: number;
-  readonly code: number;
-  readonly info: number;
-  readonly offender: number;
-  /** Where the datagram went. */
-  readonly address: number;
-  readonly port: number;
-  readonly data: Uint8Array;
-}
-
-/** Where payload stands before it is in a packet, a core's own. */
-const scratches = new WeakMap<Core, number>();
-
-function scratchOf(core: Core): number {
-  let at = scratches.get(core);
-  if (at === undefined) {
-    at = core.x.alloc(longest);
-    if (at === 0) throw new SocketError("ENOBUFS");
-    scratches.set(core, at);
-  }
-  return at;
-}
 
 /** Addresses are u32 in host order, lengths bytes. */
 export class UdpSocket {
@@ -463,16 +431,4 @@ export class UdpSocket {
     this.errors.length = 0;
     this.owner = null;
   }
-}
-
-/**
- * What the kernel charges for a received datagram of `size` bytes with its IP header (skb->truesize as its allocator
- * makes it for a packet from the loopback device; 6.18): 256 datagrams of 100 bytes, 92 of 1,400 fit into 212,992 bytes.
- */
-function truesize(size: number): number {
-  const room = size + 31;
-  if (room <= 256) return 832;
-  let head = 1024;
-  while (head < room + 320) head *= 2;
-  return head + 256;
 }

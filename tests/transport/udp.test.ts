@@ -14,7 +14,8 @@ import { SECOND } from "../../src/link/clock.ts";
 import { SocketError } from "../../src/transport/errno.ts";
 import { Wake } from "../../src/transport/tcp/endpoint.ts";
 import { Udp } from "../../src/transport/udp.ts";
-import { PmtuDiscovery, type UdpSocket } from "../../src/transport/udpsocket.ts";
+import { PmtuDiscovery } from "../../src/transport/datagram.ts";
+import type { UdpSocket } from "../../src/transport/udpsocket.ts";
 import { coreOf, overBuilds } from "../support/cores.ts";
 
 const ip = (s: string): number => parseIpv4(s)!;
