@@ -4,6 +4,7 @@
 // instant. So a program's call never runs inside another's, and what it throws never passes through the network.
 
 import type { Clock } from "../link/clock.ts";
+import { Halt } from "../link/trace.ts";
 import type { World } from "../link/world.ts";
 
 /** Something to be called back. It may be posted again once its turn began. */
@@ -55,6 +56,7 @@ export class Loop {
     try {
       turn.turn();
     } catch (e) {
+      if (e instanceof Halt) throw e;
       // nobody caught it: the process's affair, as an exception in a callback of Node's loop is
       queueMicrotask(() => {
         throw e;

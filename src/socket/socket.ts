@@ -236,7 +236,11 @@ export function socketClass(platform: Platform) {
         if (this.resetAndClosing) {
           this.resetAndClosing = false;
           const error = handle.reset(closed);
-          if (error !== null) this.emit("error", errnoError(error, "reset"));
+          if (error !== null) {
+            // behind end() Node tells no 'close', and forgets a handle that still says goodbye
+            handle.kill();
+            this.emit("error", errnoError(error, "reset"));
+          }
         } else handle.close(closed);
         this.tcp = null;
         this._sockname = null;

@@ -263,6 +263,20 @@ export const ends: readonly Case[] = [
     },
   ],
   [
+    "resetAndDestroy behind end is refused, and no 'close' comes",
+    async (b) => {
+      const { client, peer } = await b.pair();
+      const other = record(peer);
+      client.resume();
+      const log = record(client);
+      client.end();
+      client.resetAndDestroy();
+      await gone(b, peer);
+      expect(log).toEqual(["error EINVAL"]);
+      expect(other).toEqual(["end", "finish", "close false"]);
+    },
+  ],
+  [
     "a socket closed with unread bytes resets",
     async (b) => {
       const { client, peer } = await b.pair();
