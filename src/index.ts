@@ -11,3 +11,7 @@ export { PcapngWriter, PcapWriter } from "./capture/writer.ts";
 export { compileFilter, loadFilter, matches } from "./capture/filter/index.ts";
 export { Recorder } from "./trace/recorder.ts";
 export { Story } from "./trace/story.ts";
+export { partition } from "./link/wire.ts";
+export { hostOf } from "./socket/host.ts";
+export { drive } from "./node/driver.ts";
+export { nodePlatform } from "./node/platform.ts";
