@@ -4,7 +4,7 @@ import { readUrl } from "../service/http/browser.ts";
 import { DEFAULT_SEED } from "../link/newworld.ts";
 import { loadCore } from "../node/core.ts";
 import { openOutput } from "../node/files.ts";
-import { prepare, MissingPart, travel } from "../node/journey.ts";
+import { MissingPart, powerOff, prepare, travel } from "../node/journey.ts";
 import { readLabFile } from "../node/lab.ts";
 import { packageFile } from "../node/package.ts";
 import { JourneyTeller } from "../trace/journey.ts";
@@ -13,7 +13,7 @@ import { type Command, Failure, parseWords } from "./command.ts";
 
 const bundled = ["containers", "single", "apart"] as const;
 
-const help = `usage: wirepath journey [URL] [LAB] [--verbose] [--capture FILE] [--seed N]
+const help = `usage: wirepath journey [URL] [LAB] [--verbose] [--down NODE ...] [--capture FILE] [--seed N]
 
 A user opens a URL: the name is asked for from root to answer, the connection crosses routers, translations, a published
 port, docker0 and a veth pair, reaches a process and its database, and the page comes back. Every line is told by a real
@@ -22,6 +22,7 @@ packet on its way, with the virtual time that has passed. All frames go to a cap
   URL              default http://www.example.com/
   LAB              ${bundled.join(", ")} (default ${bundled[0]}), or a lab file of yours with 'journey: { from: NODE }'
   --verbose        every packet hop by hop, with its bytes and those that each hop changed
+  --down NODE      this machine or container is off; may be given several times
   --capture FILE   where the frames go (default journey.pcapng)
   --seed N         of what hosts choose by chance (default ${DEFAULT_SEED})
 `;
@@ -29,7 +30,12 @@ packet on its way, with the virtual time that has passed. All frames go to a cap
 async function run(words: string[]): Promise<number> {
   const { values, positionals } = parseWords(words, {
     allowPositionals: true,
-    options: { verbose: { type: "boolean" }, capture: { type: "string" }, seed: { type: "string" } },
+    options: {
+      verbose: { type: "boolean" },
+      down: { type: "string", multiple: true },
+      capture: { type: "string" },
+      seed: { type: "string" },
+    },
   });
   if (positionals.length > 2) throw new Failure("journey: expected a URL and a LAB at most");
   const seed = Number(values.seed ?? DEFAULT_SEED);
@@ -53,7 +59,16 @@ async function run(words: string[]): Promise<number> {
     throw e;
   }
   const { lab, from } = journey;
+  for (const name of values.down ?? []) {
+    try {
+      powerOff(lab, name);
+    } catch (e) {
+      await journey.close();
+      throw new Failure(`--down: ${(e as Error).message}`);
+    }
+  }
   const recorder = new Recorder(lab.world);
+  journey.keys.log = recorder.keyLog;
   const teller = new JourneyTeller(lab.world, {
     print,
     nodes: () => lab.nodes.values(),

@@ -16,11 +16,11 @@ import { stubOf } from "./resolve.ts";
 const welcome = "<!doctype html>\n<title>Welcome</title>\n<h1>It works</h1>\n";
 
 /**
- * nginx: UPSTREAM=HOST:PORT[,HOST:PORT...] makes it a proxy. wirepath/board: DATABASE_URL, PORT (8000), PROCESSES, THREADS, TITLE.
+ * nginx: UPSTREAM=HOST:PORT[,HOST:PORT...] makes it a proxy, all but /about.html is passed on; TLS=on opens 443 as well. wirepath/board: DATABASE_URL, PORT (8000), PROCESSES, THREADS, TITLE.
  * postgres: POSTGRES_SETUP (SQL); only where there is a Postgres.
  */
 export function registerWebImages(images: Images, parts: WebParts): Images {
-  images.register("nginx", { exposes: ["80/tcp"], start: (c) => run(c, nginx(c)) });
+  images.register("nginx", { exposes: ["80/tcp", "443/tcp"], start: (c) => run(c, nginx(c, parts)) });
   images.register("wirepath/board", { exposes: ["8000/tcp"], start: (c) => run(c, board(c, parts)) });
   const { postgres } = parts;
   if (postgres !== undefined) {
@@ -57,7 +57,7 @@ function whole(container: Container, name: string, standard: number, most: numbe
   return n;
 }
 
-function nginx(container: Container): Program {
+function nginx(container: Container, parts: WebParts): Program {
   const upstreams = (variable(container, "UPSTREAM") ?? "").split(",").filter((u) => u !== "");
   const files = new StaticFiles([["/index.html", welcome]], container.engine.host.world.epoch);
   if (upstreams.length === 0) return new HttpServer("nginx", { port: 80, server: "nginx" }, files.handler);
@@ -66,7 +66,23 @@ function nginx(container: Container): Program {
     if (m === null) throw new DockerError(`container ${container.name}: UPSTREAM '${u}', expected HOST:PORT`);
     return { host: m[1]!, port: Number(m[2] ?? 80) };
   });
-  return new ReverseProxy({ port: 80, upstreams: read, names: stubOf(container) }, "nginx");
+  const pages = new StaticFiles([["/about.html", welcome]], container.engine.host.world.epoch);
+  const options = { upstreams: read, files: pages, names: stubOf(container) };
+  const plain = new ReverseProxy({ ...options, port: 80 }, "nginx");
+  const { listenSecure } = parts;
+  if (listenSecure === undefined || variable(container, "TLS") !== "on") return plain;
+  const secure = new ReverseProxy({ ...options, port: 443, listen: listenSecure(container.ns!) }, "nginx");
+  return {
+    name: "nginx",
+    start: (host) => {
+      plain.start(host);
+      secure.start(host);
+    },
+    stop: () => {
+      plain.stop();
+      secure.stop();
+    },
+  };
 }
 
 function board(container: Container, parts: WebParts): Program {

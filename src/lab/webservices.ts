@@ -13,6 +13,7 @@ import { StaticFiles } from "../service/http/files.ts";
 import { ReverseProxy, type Upstream } from "../service/http/proxy.ts";
 import { HttpServer } from "../service/http/server.ts";
 import type { WebParts } from "../service/http/parts.ts";
+import type { Listening } from "../service/stream.ts";
 import { type Program, type ProgramHost, programHost } from "../service/program.ts";
 import { parseResolvConf } from "../service/dns/resolvconf.ts";
 import type { LabText, Path } from "./read.ts";
@@ -48,7 +49,7 @@ export function makeWeb(text: LabText, ns: Namespace, service: ServiceFile, at: 
         update: time(app.update, [...where, "update"]),
         title: app.title,
         database: connect,
-        listen: app.tls === true ? secure(text, parts, [...where, "tls"]) : undefined,
+        listen: app.tls === true ? secure(text, ns, parts, [...where, "tls"]) : undefined,
       }),
     });
   }
@@ -63,7 +64,7 @@ export function makeWeb(text: LabText, ns: Namespace, service: ServiceFile, at: 
         names: names ?? undefined,
         connectTimeout: time(proxy.connect_timeout, [...where, "connect_timeout"]),
         readTimeout: time(proxy.read_timeout, [...where, "read_timeout"]),
-        listen: proxy.tls === true ? secure(text, parts, [...where, "tls"]) : undefined,
+        listen: proxy.tls === true ? secure(text, ns, parts, [...where, "tls"]) : undefined,
       }),
     });
   }
@@ -132,9 +133,9 @@ function connector(text: LabText, ns: Namespace, url: string, at: Path, parts: P
   return (() => make(ns, url)) as () => never;
 }
 
-function secure(text: LabText, parts: Parts, at: Path): NonNullable<Parts["listenSecure"]> {
+function secure(text: LabText, ns: Namespace, parts: Parts, at: Path): Listening {
   if (parts.listenSecure === undefined) throw text.errorAtKey(at, "there is no TLS here");
-  return parts.listenSecure;
+  return parts.listenSecure(ns);
 }
 
 /** The node's own resolver; null when it has none. */

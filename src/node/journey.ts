@@ -1,8 +1,9 @@
 // src/node/journey.ts: a journey: a lab with its programs, a browser in it, a URL that it opens, in virtual time.
 
 import { type Lab, buildLab } from "../lab/build.ts";
+import { readFile } from "node:fs/promises";
 import type { LabText } from "../lab/read.ts";
-import type { Parts } from "../lab/webservices.ts";
+import { DockerHost, type Parts } from "../lab/webservices.ts";
 import { parseResolvConf } from "../service/dns/resolvconf.ts";
 import { Stub } from "../service/dns/stub.ts";
 import { Browser, type BrowserFailure, type Page, type Visit } from "../service/http/browser.ts";
@@ -11,6 +12,8 @@ import type { Core } from "../core/core.ts";
 import type { Namespace } from "../host/namespace.ts";
 import { loopOf } from "../socket/loop.ts";
 import { drive } from "./driver.ts";
+import { packageFile } from "./package.ts";
+import { type KeyLog, tlsConnector, tlsListening } from "./tlsstream.ts";
 import { gzipCodec } from "./gzip.ts";
 import { bootPostgres, type Engine, loadPg, PostgresServer } from "./postgres.ts";
 
@@ -23,6 +26,8 @@ export interface Journey {
   readonly url: string;
   /** Databases that run; to be closed in the end. */
   readonly engines: readonly Engine[];
+  /** `log` hears the secrets of TLS. */
+  readonly keys: { log: KeyLog | null };
   close(): Promise<void>;
 }
 
@@ -45,22 +50,38 @@ function uses(text: LabText, pattern: RegExp, kind: "postgres" | "database"): bo
   );
 }
 
+export interface PrepareOptions {
+  readonly seed?: number;
+  /** A database that is there already: it is emptied, used, and left open. */
+  readonly engine?: Engine;
+}
+
+/** What a database is before a lab's setup. */
+const EMPTY = "ROLLBACK; DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public;";
+
 /** Boots what the lab needs in real time, then builds it. What is wrong in it throws `LabError`. */
-export async function prepare(core: Core, text: LabText, options: { seed?: number } = {}): Promise<Journey> {
+export async function prepare(core: Core, text: LabText, options: PrepareOptions = {}): Promise<Journey> {
   const engines: Engine[] = [];
   const setups: { engine: Engine; sql: string }[] = [];
   const free: Engine[] = [];
   if (uses(text, /image:\s*\S*postgres/, "postgres")) {
-    const engine = await bootPostgres();
+    const engine = options.engine ?? (await bootPostgres());
     if (engine === null) throw new MissingPart("the lab has a Postgres: npm install @electric-sql/pglite");
-    engines.push(engine);
+    if (options.engine === undefined) engines.push(engine);
+    else await engine.exec(EMPTY);
     free.push(engine);
   }
   const database = uses(text, /DATABASE_URL/, "database") ? await loadPg() : null;
   if (database === null && uses(text, /DATABASE_URL/, "database")) {
     throw new MissingPart("an application of the lab has a database: npm install pg");
   }
+  const [cert, key] = await Promise.all(
+    ["cert", "key"].map((n) => readFile(packageFile(`fixtures/journey/tls/${n}.pem`), "latin1")),
+  );
+  const keys: { log: KeyLog | null } = { log: null };
+  const keyLog: KeyLog = (line) => keys.log?.(line);
   const parts: Parts = {
+    listenSecure: (ns) => tlsListening(ns, cert!, key!, keyLog),
     codec: gzipCodec,
     ...(database === null ? {} : { database }),
     postgres: (o) => {
@@ -70,7 +91,7 @@ export async function prepare(core: Core, text: LabText, options: { seed?: numbe
       return new PostgresServer(engine, o);
     },
   };
-  const lab = buildLab(core, text, { ...options, parts });
+  const lab = buildLab(core, text, { ...(options.seed === undefined ? {} : { seed: options.seed }), parts });
   for (const { engine, sql } of setups) await engine.exec(sql);
   const wanted = text.file.journey?.from ?? Object.keys(text.file.nodes)[0]!;
   const from = lab.nodes.get(wanted);
@@ -80,12 +101,27 @@ export async function prepare(core: Core, text: LabText, options: { seed?: numbe
   const browser = new Browser(host, {
     names: new Stub(host, parseResolvConf(conf)),
     codec: gzipCodec,
+    secure: tlsConnector(from, cert!, keyLog),
     timeout: PATIENCE,
   });
   const close = async (): Promise<void> => {
     for (const e of engines) await e.close();
   };
-  return { lab, browser, from, url: text.file.journey?.url ?? DEFAULT_URL, engines, close };
+  return { keys, lab, browser, from, url: text.file.journey?.url ?? DEFAULT_URL, engines, close };
+}
+
+/** A machine loses its power: a node's devices go down, a container is stopped. @throws Error for a node that is not there */
+export function powerOff(lab: Lab, name: string): void {
+  const ns = lab.nodes.get(name);
+  if (ns === undefined)
+    throw new Error(`there is no node '${name}', expected one of ${[...lab.nodes.keys()].join(", ")}`);
+  for (const p of [...lab.programs.values()].flat()) {
+    if (!(p instanceof DockerHost)) continue;
+    const all = [...(p.world?.containers.values() ?? [])].flat();
+    const container = all.find((c) => c.ns === ns);
+    if (container !== undefined) return container.stop();
+  }
+  for (const dev of ns.interfaces) ns.setLink(dev, false);
 }
 
 export interface Outcome {

@@ -3,7 +3,7 @@
 
 import type { Namespace } from "../../host/namespace.ts";
 import type { Program } from "../program.ts";
-import type { Connector, Listening } from "../stream.ts";
+import type { Listening } from "../stream.ts";
 import type { Database } from "./app.ts";
 import type { Codec } from "./browser.ts";
 
@@ -20,7 +20,7 @@ export interface WebParts {
   readonly database?: (ns: Namespace, url: string) => Database;
   /** A Postgres server. */
   readonly postgres?: (options: PostgresOptions) => Program;
-  readonly listenSecure?: Listening;
-  readonly connectSecure?: Connector;
+  /** TLS on a port of this namespace's. */
+  readonly listenSecure?: (ns: Namespace) => Listening;
   readonly codec?: Codec;
 }
