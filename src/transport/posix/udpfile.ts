@@ -68,9 +68,9 @@ export class UdpFile extends File {
   private append({ bytes, length }: Payload, flags: MessageFlags, address: number, port: number): Outcome {
     const { socket } = this;
     if (this.corked === null) {
-      if (port === -1 && !socket.isConnected) return fail("EDESTADDRREQ");
-      if (port === 0) return fail("EINVAL");
-      if (socket.writeEnded) return fail(socket.takeError() ?? "EPIPE");
+      // what cannot begin fails as any datagram does, and has a port from then on
+      const lost = port === -1 ? !socket.isConnected : port === 0;
+      if (lost || socket.writeEnded) return ok(socket.send(bytes, 0, length, address, port));
       this.corked = { address, port, bytes: nothing };
     }
     const pending = socket.takeError();
