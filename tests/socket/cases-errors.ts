@@ -323,7 +323,9 @@ export const errors: readonly Case[] = [
       expect((e as NodeJS.ErrnoException).code).toBe("ECONNRESET");
       // the one under way is let go of, those behind it hear why
       const [current, ...waiting] = codes.slice(before);
-      expect([codes.length, current]).toEqual([40, undefined]);
+      expect(codes.length).toBe(40);
+      // Node 22 says that it was cancelled
+      expect([undefined, "ECANCELED"]).toContain(current);
       expect(new Set(waiting)).toEqual(new Set(["ECONNRESET"]));
     },
   ],
