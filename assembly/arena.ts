@@ -2,6 +2,7 @@
 
 const MIN_SHIFT: u32 = 5;
 const CLASSES: u32 = 28;
+const LINES: usize = 128;
 
 /** First block of each free list, 0 when empty. */
 const lists: usize = memory.data(112, 16);
@@ -14,7 +15,7 @@ function shiftOf(size: u32): u32 {
   return s < MIN_SHIFT ? MIN_SHIFT : s;
 }
 
-/** A zeroed block of at least `size` bytes, aligned to 32; 0 when memory is used up. */
+/** A zeroed block of at least `size` bytes, aligned to 32, to 128 from that size on; 0 when memory is used up. */
 export function alloc(size: u32): usize {
   const used = top;
   const p = allocDirty(size);
@@ -35,10 +36,21 @@ export function allocDirty(size: u32): usize {
     return free;
   }
   if (top == 0) top = (__heap_base + 31) & ~31;
+  if (bytes >= LINES) align();
   if (top + bytes > (<usize>memory.size()) << 16) return 0;
   const p = top;
   top += bytes;
   return p;
+}
+
+/** Large blocks begin with a cache line, and with one of the pairs that processors fetch; the gap becomes small blocks. */
+function align(): void {
+  const end = min((top + (LINES - 1)) & ~(LINES - 1), (<usize>memory.size()) << 16);
+  while (top < end) {
+    const gap = top;
+    top += 1 << MIN_SHIFT;
+    release(gap, 1 << MIN_SHIFT);
+  }
 }
 
 /** Gives back a block that `alloc(size)` gave. */

@@ -27,7 +27,7 @@ function take(): usize {
   if (pool == 0) {
     const p = alloc(slab * ENTRY);
     if (p == 0) return 0;
-    for (let i: u32 = slab; i > 0; i--) {
+    for (let i = slab; i > 0; i--) {
       const e = p + (i - 1) * ENTRY;
       store<u32>(e, <u32>pool);
       pool = e;
@@ -242,6 +242,48 @@ export function find(t: usize, src: u32, dst: u32, ports: u32, kind: u32, now: u
     link = next;
   }
   return 0;
+}
+
+/** The same without a change to anything; 0 also when an expired entry stands before it. */
+export function peek(t: usize, src: u32, dst: u32, ports: u32, kind: u32, now: u32): u32 {
+  let link = load<u32>(chainOf(t, hashOf(load<u32>(t, CtTable.Seed), src, dst, ports, kind)));
+  while (link != 0) {
+    const e: usize = link & ~1;
+    const dir = link & 1;
+    const p = e + dir * 12;
+    if (expired(e, now)) return 0;
+    if (
+      load<u32>(p, Ct.Src) == src &&
+      load<u32>(p, Ct.Dst) == dst &&
+      load<u32>(p, Ct.Ports) == ports &&
+      kindOf(e) == kind
+    ) {
+      return link;
+    }
+    link = load<u32>(e + (dir << 2));
+  }
+  return 0;
+}
+
+/** The flow table begins anew: no entry says any more what becomes of its packets. */
+export function forgetWays(t: usize): void {
+  forgetChains(load<u32>(t, CtTable.Buckets), 0, load<u32>(t, CtTable.Mask));
+  // what has not moved yet
+  if (load<u32>(t, CtTable.Old) != 0) {
+    forgetChains(load<u32>(t, CtTable.Old), load<u32>(t, CtTable.Moved), load<u32>(t, CtTable.OldMask));
+  }
+}
+
+function forgetChains(buckets: usize, from: u32, to: u32): void {
+  for (let i = from; i <= to; i++) {
+    let link = load<u32>(buckets + (i << 2));
+    while (link != 0) {
+      const e: usize = link & ~1;
+      store<u16>(e, 0, Ct.Way);
+      store<u16>(e, 0, Ct.WayReply);
+      link = load<u32>(e + ((link & 1) << 2));
+    }
+  }
 }
 
 function link(t: usize, e: usize, dir: u32): void {

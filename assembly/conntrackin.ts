@@ -281,8 +281,8 @@ export function track(t: usize, h: usize, hook: u32, zone: u32, now: u32): u32 {
 }
 
 /**
- * The same for a received packet of `total` bytes, UDP or TCP, whose confirmed connection was found and stands as `info`
- * says: true when it goes on as it is. False: nothing was done; or the segment is out of place, which its flags tell.
+ * The same for a packet of `total` bytes, UDP or TCP, whose confirmed connection was found and stands as `info` says
+ * (`received`: PREROUTING, else OUTPUT): true when it goes on as it is. False: nothing was done; or the segment is out of place, which its flags tell.
  */
 export function trackKnown(
   t: usize,
@@ -293,10 +293,11 @@ export function trackKnown(
   p: usize,
   total: u32,
   proto: u32,
+  received: bool,
   now: u32,
 ): bool {
   const len = total - ipv4.HEADER_LEN;
-  const check = load<u32>(t, CtTable.Checksum) != 0;
+  const check = received && load<u32>(t, CtTable.Checksum) != 0;
   const before = load<u32>(h, Pkt.Len);
   if (proto == 17) {
     if (udpWrong(ip, p, len, proto, check)) return false;

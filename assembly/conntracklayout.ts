@@ -47,6 +47,9 @@ export enum Ct {
   /** UDP: jiffies from which on it is a stream. TCP: the original direction's window starts here. */
   StreamTs = 68,
   Window = 68,
+  /** u16 each, in what the two windows leave free: the flow table's way for the packets of a direction, 20 bytes apart. */
+  Way = 86,
+  WayReply = 106,
   LastSeq = 108,
   LastAck = 112,
   LastEnd = 116,

@@ -8,7 +8,11 @@ export enum FlowDev {
   Ifindex = 12,
 }
 
-/** A namespace's table, 32 bytes. */
+/**
+ * A namespace's table, 64 bytes. Where nobody tracks connections a flow has a slot, found by what its packets look like.
+ * Where they are tracked each connection says what becomes of its packets (`Ct.Way`, `Ct.WayReply`): the ways, numbered
+ * from `FIRST_WAY`, that many connections share.
+ */
 export enum FlowTable {
   /** Slots of 128 bytes, a power of two of them; 0 until the first flow is kept. */
   Slots = 0,
@@ -24,39 +28,50 @@ export enum FlowTable {
   Crowded = 24,
   /** Two words for each slot, apart from them so that a miss reads little: `FlowTags`. */
   Tags = 28,
+  /** Whose connections are tracked (`CtTable`), 0: nobody's. */
+  Ct = 32,
+  /** Ways of 128 bytes, laid out as slots are. */
+  Ways = 36,
+  /** The generation that what follows, and `Ct`, were found out for. */
+  Ready = 40,
+  /** What of the ports, and of `Flow.Info`, a flow depends on: nothing of ports and TCP's flags where no hook looks. */
+  PortsMask = 44,
+  InfoMask = 48,
 }
+
+/** A connection's number of a way: none, none but a packet came by, else that of a way. */
+export const FIRST_WAY = 2;
 
 /**
  * A flow: what its packets must look like, what becomes of them, and what was counted. 128 bytes:
  *
- *     0                    28                         56               76            92                 120
+ *     0                    32                         56               76            92                 120
  *     | key, generation    | connection as it was     | new addresses  | way on      | counters         | last seen |
+ *
+ * A way has no addresses and ports in its key: those are the connection's.
  */
 export enum Flow {
-  /** The device that it comes in by (`FlowDev`); 0: the slot is empty. */
+  /** The device that it comes in by (`FlowDev`), the table's own address for what is made here; 0: the slot is empty. */
   Dev = 0,
   Src = 4,
   Dst = 8,
   Ports = 12,
-  /** TCP flags << 16 | TOS << 8 | protocol. */
+  /** TCP flags << 16 (in ways: 0) | TOS << 8 | protocol. */
   Info = 16,
   Mark = 20,
   Generation = 24,
-  /** The connection's table, 0 when nobody tracks; then how the packet stands to it, its status, its other tuple. */
-  CtTable = 28,
+  /** In a way: how its packets stand to their connection, and the status of that. */
   CtInfo = 32,
   CtStatus = 36,
-  CtSrc = 40,
-  CtDst = 44,
-  CtPorts = 48,
   /** u16: `Ct.MasqIndex`. */
   CtMasq = 52,
   /** u16: bits of `FlowBit`. */
   Bits = 54,
   /** Twelve bytes: the Ethernet addresses to leave with. */
   Ether = 56,
-  /** The source address that a bridge learned, six bytes. */
+  /** The source address that a bridge learned, six bytes. Of what is made here: the number of the route that it got. */
   Station = 68,
+  Route = 68,
   /** Where the Ethernet address stands that the packet must have been sent to. */
   Own = 76,
   /** The largest packet that goes this way without being cut. */

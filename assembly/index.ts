@@ -304,6 +304,7 @@ export {
   collect as ctCollect,
   flush as ctFlush,
   nextEntry as ctNextEntry,
+  forgetWays as ctForgetWays,
   nextDead as ctNextDead,
   chance as ctChance,
 } from "./conntrack";
@@ -331,5 +332,10 @@ export {
   queues as fragQueues,
   memoryUsed as fragMemory,
 } from "./defrag";
-export { receive as flowReceive, resize as flowResize } from "./flowtable";
+export {
+  receive as flowReceive,
+  send as flowSend,
+  resize as flowResize,
+  resizeWays as flowResizeWays,
+} from "./flowtable";
 export { jhash, reciprocalScale } from "./jhash";

@@ -18,7 +18,8 @@ export interface Counted {
 /** Whom the packets of a flow concern beside the core. */
 export interface Repeated {
   readonly counters: readonly Counted[];
-  readonly input: Interface;
+  /** Null: made here. */
+  readonly input: Interface | null;
   /** The bridge device that they went up by, and whether padding was cut before. */
   readonly up: Interface | null;
   readonly trimmed: boolean;
@@ -45,6 +46,8 @@ const Step = {
   ported: 2048,
   input: 4096,
   done: 8192,
+  made: 16384,
+  output: 32768,
 } as const;
 
 const ETHERNET = 14;
@@ -82,6 +85,13 @@ export class FlowNotes implements FlowWatch {
   private station: { updated: number } | null = null;
   private readonly counters: Counted[] = [];
   private readonly outputs: Interface[] = [];
+  /** Rules asked for TCP's flags beside those that tell a segment of an open connection. */
+  private exact = false;
+  private tcp = false;
+  /** The packet's connection, 0 when nobody tracks; its tuple as it came, and its other one. */
+  entry = 0;
+  private ct = 0;
+  private readonly tuples = new Uint32Array(6);
   /** The slot's words as they will be written. */
   private readonly words = new Uint32Array(32);
   private readonly bytes = new Uint8Array(this.words.buffer);
@@ -94,30 +104,44 @@ export class FlowNotes implements FlowWatch {
   }
 
   /** `Data` at the Ethernet header of a frame that the core found fit for a flow. */
-  begin(dev: Interface, frame: Frame): void {
+  begin(dev: Interface, frame: Frame, portsMask: number, infoMask: number): void {
+    const { words, core } = this;
+    const eth = core.u32[(frame + Pkt.Data) >> 2]!;
+    this.start(Step.start, frame, eth + ETHERNET, portsMask, infoMask);
+    this.input = dev;
+    words[Flow.Dev >> 2] = dev.mac;
+    this.bytes.set(core.u8.subarray(eth + ADDRESS, eth + 2 * ADDRESS), Flow.Station);
+    words[Flow.Own >> 2] = dev.mac;
+  }
+
+  /** `Data` at the IPv4 header of a packet made here that the core found fit for a flow, with the route that it got. */
+  beginMade(table: number, frame: Frame, route: number, portsMask: number, infoMask: number): void {
+    const { words, core } = this;
+    this.start(Step.made, frame, core.u32[(frame + Pkt.Data) >> 2]!, portsMask, infoMask);
+    this.input = null;
+    words[Flow.Dev >> 2] = table;
+    words[Flow.Route >> 2] = route;
+  }
+
+  private start(step: number, frame: Frame, ip: number, portsMask: number, infoMask: number): void {
     const { u32, u8, view } = this.core;
     const { words } = this;
     this.frame = frame;
-    this.step = Step.start;
-    this.gone = this.local = this.trimmed = this.hooked = this.tracked = false;
-    this.input = dev;
+    this.step = step;
+    this.gone = this.local = this.trimmed = this.hooked = this.tracked = this.exact = false;
     this.last = this.up = this.neighbour = this.station = null;
-    this.bits = 0;
+    this.bits = this.entry = 0;
     this.mtu = 65535;
     this.counters.length = 0;
     this.outputs.length = 0;
     words.fill(0);
-    const eth = u32[(frame + Pkt.Data) >> 2]!;
-    const ip = eth + ETHERNET;
-    words[Flow.Dev >> 2] = dev.mac;
     words[Flow.Src >> 2] = view.getUint32(ip + 12);
     words[Flow.Dst >> 2] = view.getUint32(ip + 16);
-    words[Flow.Ports >> 2] = view.getUint32(ip + 20);
+    words[Flow.Ports >> 2] = view.getUint32(ip + 20) & portsMask;
     const proto = u8[ip + 9]!;
-    words[Flow.Info >> 2] = ((proto === TCP ? u8[ip + 33]! : 0) << 16) | (u8[ip + 1]! << 8) | proto;
+    this.tcp = proto === TCP;
+    words[Flow.Info >> 2] = (((this.tcp ? u8[ip + 33]! : 0) << 16) | (u8[ip + 1]! << 8) | proto) & infoMask;
     words[Flow.Mark >> 2] = u32[(frame + Pkt.Mark) >> 2]!;
-    this.bytes.set(u8.subarray(eth + ADDRESS, eth + 2 * ADDRESS), Flow.Station);
-    words[Flow.Own >> 2] = dev.mac;
   }
 
   /** Something that no flow repeats. */
@@ -146,6 +170,8 @@ export class FlowNotes implements FlowWatch {
         return this.to(Step.prerouting, Step.start | Step.bridge | Step.up);
       case Hook.Input:
         return this.to(Step.input, Step.routed);
+      case Hook.Output:
+        return this.to(Step.output, Step.made);
       case Hook.Forward:
         return this.to(Step.forwarded, Step.forward);
       case Hook.Postrouting:
@@ -162,11 +188,22 @@ export class FlowNotes implements FlowWatch {
 
   /** NAT translates it as the connection is bound. */
   translate(hook: Hook): void {
-    this.bits |= hook === Hook.Prerouting ? FlowBit.Destination : FlowBit.Source;
+    this.bits |= hook === Hook.Prerouting || hook === Hook.Output ? FlowBit.Destination : FlowBit.Source;
   }
 
   counted(c: Counted): void {
     this.counters.push(c);
+  }
+
+  /** Rules asked for any of TCP's flags. */
+  asksFlags(): void {
+    this.exact = true;
+  }
+
+  /** What is made here goes on to POSTROUTING, by a device that takes packets of `mtu` bytes. */
+  leave(mtu: number): void {
+    this.to(Step.forwarded, Step.made | Step.output);
+    this.fits(mtu);
   }
 
   /** The bridge knew the sender on that port; `address`: six bytes in the core, the bridge's own. */
@@ -270,28 +307,62 @@ export class FlowNotes implements FlowWatch {
     if ((hooks & FlowBit.Source) !== 0 && (status & (reply ? CtStatus.DstNat : CtStatus.SrcNat)) !== 0) {
       this.bits |= FlowBit.Source;
     }
-    const other = e + (reply ? 0 : 12);
-    words[Flow.CtTable >> 2] = u32[(e + Ct.Table) >> 2]!;
+    // the connection's way is for all its segments (the core asks for it with those alone that have ACK, and not SYN, FIN, RST)
+    if (this.exact && this.tcp) return false;
+    this.entry = reply ? e + 1 : e;
+    this.ct = u32[(e + Ct.Table) >> 2]!;
+    for (let i = 0; i < 6; i++) this.tuples[i] = u32[((e + Ct.Src) >> 2) + i]!;
     words[Flow.CtInfo >> 2] = info;
     words[Flow.CtStatus >> 2] = status;
-    words[Flow.CtSrc >> 2] = u32[(other + Ct.Src) >> 2]!;
-    words[Flow.CtDst >> 2] = u32[(other + Ct.Dst) >> 2]!;
-    words[Flow.CtPorts >> 2] = u32[(other + Ct.Ports) >> 2]!;
     words[Flow.CtMasq >> 2] = view.getUint16(e + Ct.MasqIndex, true);
+    words[Flow.Src >> 2] = words[Flow.Dst >> 2] = words[Flow.Ports >> 2] = 0;
+    words[Flow.Info >> 2]! &= 0xffff;
     return true;
   }
 
-  /** Writes the slot; what its packets concern beside it. */
-  write(slot: number, generation: number, end: number): Repeated {
+  /** The connection is still there, and is the one that it was. */
+  get lasts(): boolean {
+    const { u32, view } = this.core;
+    const { tuples } = this;
+    const e = this.entry & ~1;
+    for (let i = 0; i < 6; i++) if (tuples[i] !== u32[((e + Ct.Src) >> 2) + i]) return false;
+    const { words } = this;
+    return (
+      (u32[(e + Ct.Status) >> 2]! & STATUS) === words[Flow.CtStatus >> 2] &&
+      view.getUint16(e + Ct.MasqIndex, true) === (words[Flow.CtMasq >> 2]! & 0xffff) &&
+      u32[(e + Ct.Use) >> 2] !== 0 &&
+      u32[(e + Ct.Table) >> 2] === this.ct
+    );
+  }
+
+  /** The slot's words, but for what was counted: good until the next packet is noted. */
+  finished(generation: number, end: number): Uint32Array {
     const { words } = this;
     words[Flow.Generation >> 2] = generation;
     words[Flow.CtMasq >> 2] = (words[Flow.CtMasq >> 2]! & 0xffff) | (this.bits << 16);
     words[Flow.Mtu >> 2] = this.mtu;
     words[Flow.End >> 2] = end;
-    this.core.u32.set(words, slot >> 2);
+    return words;
+  }
+
+  /** Whether the packets of `r` concern the same as the one that was noted. */
+  concerns(r: Repeated): boolean {
+    return (
+      r.input === this.input &&
+      r.up === this.up &&
+      r.trimmed === this.trimmed &&
+      r.neighbour === this.neighbour &&
+      r.station === this.station &&
+      isSame(r.counters, this.counters) &&
+      isSame(r.outputs, this.outputs)
+    );
+  }
+
+  /** Whom the packets concern. */
+  repeated(): Repeated {
     return {
       counters: this.counters.slice(),
-      input: this.input!,
+      input: this.input,
       up: this.up,
       trimmed: this.trimmed,
       outputs: this.outputs.slice(),
@@ -299,4 +370,10 @@ export class FlowNotes implements FlowWatch {
       station: this.station,
     };
   }
+}
+
+function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

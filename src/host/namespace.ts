@@ -207,6 +207,11 @@ export class Namespace implements Owner {
     this.flows.changed();
   }
 
+  /** The table of the connections that packets are tracked in; 0: they are not. */
+  trackedBy(): number {
+    return this.madeConntrack !== null && this.madeConntrack.inUse ? this.madeConntrack.table : 0;
+  }
+
   // -- the way in
 
   /** __netif_receive_skb: the Ethernet header, then the protocol. Takes the frame. */

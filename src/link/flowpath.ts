@@ -35,6 +35,8 @@ export interface FlowWatch {
   hook(hook: number, repeats: boolean): void;
   /** A rule or a policy counts it, connection tracking finds its connection, NAT translates as that is bound. */
   counted(c: { packets: number; bytes: number }): void;
+  /** A rule asked for any of TCP's flags. */
+  asksFlags(): void;
   track(): void;
   translate(hook: number): void;
   /** The neighbour's address is known; `sure`: and needs no question, or else its use counts. */

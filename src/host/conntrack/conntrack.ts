@@ -98,6 +98,11 @@ export class Conntrack {
 
   // -- while a rule needs it
 
+  /** Packets are tracked. */
+  get inUse(): boolean {
+    return this.users > 0;
+  }
+
   /** nf_ct_netns_get: a rule that needs tracking came. */
   use(): void {
     if (this.users++ > 0) return;

@@ -90,6 +90,8 @@ export interface Route {
   readonly error: number;
   /** The words of `ip route` behind the destination; `Fib.explain` tells the whole line. */
   readonly text: string;
+  /** The flow table's number for it, from 1; left out until packets made here go by it. */
+  number?: number;
 }
 
 /** A metric of a route (RTAX_*): `mtu lock 1400`. */

@@ -23,6 +23,11 @@ export class Output {
 
   /** ip_local_out: a packet made here, `Data` at its header; takes it. */
   local(frame: Frame, route: Route): void {
+    if (!this.ns.flows.send(frame, route)) this.make(frame, route);
+  }
+
+  /** The same, the long way. */
+  make(frame: Frame, route: Route): void {
     const ns = this.ns;
     const { core, x } = ns.world;
     const { u32 } = core;
@@ -30,7 +35,7 @@ export class Output {
     ns.setRouteFlags(frame, route);
     // nothing there can change the packet
     if (route.dev !== null && ns.world.tracer === null && ns.hooks.isEmpty(Hook.Output)) {
-      return this.output(frame, route, null);
+      return this.leave(frame, route);
     }
     const net = u32[(frame + Pkt.Net) >> 2]!;
     const src = x.ipv4Src(net);
@@ -46,6 +51,7 @@ export class Output {
       x.ipv4Tos(now) !== tos ||
       u32[(frame + Pkt.Mark) >> 2] !== mark
     ) {
+      if (ns.flows.notes.frame === frame) ns.flows.notes.forget();
       const again = this.reroute(frame, now);
       if (again === null) return ns.drop(frame, Drop.NoRoute, null);
       if (again !== route) x.packetPieces(frame, x.ipv4HeaderLen(now), ns.routeMtu(route));
@@ -54,6 +60,13 @@ export class Output {
     }
     if (route.dev === null) return ns.drop(frame, Drop.NoRoute, null);
     if (ns.world.tracer !== null) ns.trace("route", route.dev, frame, ns.fib.explain());
+    this.leave(frame, route);
+  }
+
+  private leave(frame: Frame, route: Route): void {
+    const ns = this.ns;
+    const { notes } = ns.flows;
+    if (notes.frame === frame) notes.leave(ns.routeMtu(route));
     this.output(frame, route, null);
   }
 
@@ -124,6 +137,7 @@ export class Output {
     const ns = this.ns;
     const { core, x } = ns.world;
     const { u32 } = core;
+    if (ns.flows.notes.frame === frame) ns.flows.notes.forget();
     const net = u32[(frame + Pkt.Net) >> 2]!;
     const largest = u32[(frame + Pkt.FragMax) >> 2]!;
     if ((x.ipv4Frag(net) & DF) !== 0) {

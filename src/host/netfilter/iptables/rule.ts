@@ -45,6 +45,8 @@ export interface Match {
   readonly tracks?: boolean;
   /** Its answer depends on what the key of a walk holds, and on nothing else (walkcache.ts). */
   readonly keyed?: boolean;
+  /** It asks for a TCP flag beside FIN, SYN, RST and ACK. */
+  readonly rareFlags?: boolean;
   /** Hooks that it may be reached from (bits 1 << Hook); all when left out. */
   readonly hooks?: number;
   /** The rule goes away. */
@@ -173,6 +175,8 @@ export class Rule {
   readonly run: ((c: Context) => Outcome) | null;
   /** A walk past it may be remembered: its matches are keyed, and so is what it does. */
   readonly keyed: boolean;
+  /** One of its matches says `rareFlags`. */
+  readonly rareFlags: boolean;
 
   constructor(
     ip: IpMatch,
@@ -199,6 +203,7 @@ export class Rule {
     this.run = target === null ? null : target.run;
     this.verdict = target === null ? Outcome.Continue : (target.verdict ?? -1);
     this.keyed = (jump !== null || this.verdict >= 0) && matches.every((m) => m.keyed === true || m.test === always);
+    this.rareFlags = matches.some((m) => m.rareFlags === true);
     this.asks =
       (ip.srcMask !== 0 || ip.srcInverted ? Asks.src : 0) |
       (ip.dstMask !== 0 || ip.dstInverted ? Asks.dst : 0) |

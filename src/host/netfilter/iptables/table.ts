@@ -66,12 +66,12 @@ export class Table {
     const way = walks.find(c, world.core.u8, fib.generation);
     const { flows } = this.host;
     const notes = flows !== undefined && flows.notes.frame === c.frame ? flows.notes : null;
-    if (way === null) {
-      notes?.forget();
-      return this.walk(chain, c, walk, walks.open);
-    }
+    if (way === null) return this.walk(chain, c, walk, walks.open);
     const { rules, verdict } = way;
-    if (notes !== null) for (const rule of rules) notes.counted(rule);
+    if (notes !== null) {
+      for (const rule of rules) notes.counted(rule);
+      if (way.rareFlags) notes.asksFlags();
+    }
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i]!;
       rule.packets++;
@@ -91,6 +91,9 @@ export class Table {
   /** The walk itself. While `open`, it is remembered if every rule on the way is keyed. */
   private walk(chain: Chain, c: Context, walk: Walk, open: boolean): Verdict {
     const tracing = this.host.world.tracer !== null;
+    const { flows } = this.host;
+    const notes = flows !== undefined && flows.notes.frame === c.frame ? flows.notes : null;
+    let rareFlags = false;
     let current = chain;
     let rules = chain.rules;
     let i = 0;
@@ -106,7 +109,11 @@ export class Table {
         continue;
       }
       const rule = rules[i++]!;
-      if (!rule.keyed) open = false;
+      if (!rule.keyed) {
+        open = false;
+        notes?.forget();
+      }
+      if (rule.rareFlags) rareFlags = true;
       if (!rule.test(c)) {
         if (c.hotdrop) {
           if (tracing)
@@ -117,6 +124,7 @@ export class Table {
       }
       rule.packets++;
       rule.bytes += c.len;
+      notes?.counted(rule);
       walk.matched[matched++] = rule;
       if (tracing) this.trace(c, "rule", `${this.name} -A ${current.name}${rule.spec}`);
       const next = rule.jump;
@@ -137,19 +145,21 @@ export class Table {
         i = rules.length;
         continue;
       }
-      if (open) this.keep(chain, walk, matched, outcome);
+      if (rareFlags) notes?.asksFlags();
+      if (open) this.keep(chain, walk, matched, outcome, rareFlags);
       return outcome as Verdict;
     }
-    if (open) this.keep(chain, walk, matched, -1);
+    if (rareFlags) notes?.asksFlags();
+    if (open) this.keep(chain, walk, matched, -1, rareFlags);
     if (tracing) {
       this.trace(c, "rule", `${this.name} ${chain.name} policy ${chain.policy === Verdict.Accept ? "ACCEPT" : "DROP"}`);
     }
     return this.policy(chain, c);
   }
 
-  private keep(chain: Chain, walk: Walk, matched: number, verdict: number): void {
+  private keep(chain: Chain, walk: Walk, matched: number, verdict: number, rareFlags: boolean): void {
     walk.matched.length = matched;
-    chain.walks!.keep(walk.matched, verdict);
+    chain.walks!.keep(walk.matched, verdict, rareFlags);
   }
 
   private trace(c: Context, kind: "rule", text: string): void {

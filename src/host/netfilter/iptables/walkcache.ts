@@ -22,6 +22,8 @@ export interface Way {
   readonly rules: readonly Rule[];
   /** The verdict, -1 for the policy of the built-in chain. */
   readonly verdict: number;
+  /** A rule that was passed says `rareFlags`. */
+  readonly rareFlags: boolean;
 }
 
 export class WalkCache {
@@ -96,7 +98,7 @@ export class WalkCache {
   }
 
   /** Remembers the way of the packet that `find` missed last. */
-  keep(rules: readonly Rule[], verdict: number): void {
+  keep(rules: readonly Rule[], verdict: number, rareFlags: boolean): void {
     let slot = this.slot();
     if (this.ways[slot] !== null && ++this.crowded > this.mask && this.mask < MOST - 1) {
       this.grow((this.mask + 1) * 4);
@@ -109,7 +111,7 @@ export class WalkCache {
     keys[k + 2] = this.l4;
     keys[k + 3] = this.state;
     keys[k + 4] = this.devices;
-    this.ways[slot] = { rules: rules.slice(), verdict };
+    this.ways[slot] = { rules: rules.slice(), verdict, rareFlags };
   }
 
   private grow(size: number): void {

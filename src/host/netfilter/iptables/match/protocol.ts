@@ -117,6 +117,9 @@ function hasOption(place: Place, c: Context, kind: number, length: number): bool
   return false;
 }
 
+/** FIN, SYN, RST, ACK: flows are of segments that have the last of these alone (assembly/flowtable.ts). */
+const KNOWN_FLAGS = 0x17;
+
 const tcp: MatchMaker = (place, fail) => {
   checkProtocol(place, "tcp", 6, fail);
   const ports = new Ports(true);
@@ -158,6 +161,7 @@ const tcp: MatchMaker = (place, fail) => {
         text += `${flagsInverted ? " !" : ""} --tcp-flags ${formatFlags(mask)} ${formatFlags(value)}`;
       const { source, destination } = ports;
       const u8 = place.host.world.core.u8;
+      const rareFlags = (mask & ~KNOWN_FLAGS) !== 0;
       const plain = isAny(source) && isAny(destination) && mask === 0 && value === 0 && !flagsInverted;
       if (place.backend === "nft" && option === 0 && !plain) {
         // flags under an empty mask are not compiled at all
@@ -170,6 +174,7 @@ const tcp: MatchMaker = (place, fail) => {
         return {
           text,
           keyed: true,
+          rareFlags,
           test(c) {
             if (c.l4Len < need) return false;
             if (!portMatches(c.sport, source) || !portMatches(c.dport, destination)) return false;
@@ -180,6 +185,7 @@ const tcp: MatchMaker = (place, fail) => {
       return {
         text,
         keyed: option === 0,
+        rareFlags,
         test(c) {
           if (c.fragOffset !== 0) {
             // an offset of 8 bytes would overwrite the flags: always an attack
