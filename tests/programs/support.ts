@@ -54,9 +54,13 @@ export function overWires(
 /** Waits for an event; an 'error' before it is thrown. */
 export { once } from "node:events";
 
-/** Reads a stream to its end as text. */
-export async function text(stream: AsyncIterable<unknown>): Promise<string> {
-  let all = "";
-  for await (const chunk of stream) all += String(chunk);
-  return all;
+/** Reads a stream to its end as text; one that closes before is an error. */
+export function text(stream: NodeJS.ReadableStream): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let all = "";
+    stream.on("data", (chunk: unknown) => (all += String(chunk)));
+    stream.once("end", () => resolve(all));
+    stream.once("error", reject);
+    stream.once("close", () => reject(new Error("closed before its end")));
+  });
 }
