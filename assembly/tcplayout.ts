@@ -26,7 +26,9 @@ export enum Seg {
   SrcPort = 92,
   DstPort = 96,
   Tos = 100,
-  Size = 104,
+  /** Bytes of header. */
+  HeaderLen = 104,
+  Size = 108,
 }
 
 /** Which options a segment carries. */

@@ -33,6 +33,7 @@ export function tcpRead(h: usize): void {
   store<u32>(record, tcp.window(p), Seg.Window);
   store<u32>(record, tcp.urgent(p), Seg.Urgent);
   store<u32>(record, <u32>p + hl, Seg.Payload);
+  store<u32>(record, hl, Seg.HeaderLen);
   store<u32>(record, load<u32>(h, Pkt.Len) - ipv4.headerLen(ip) - hl, Seg.Len);
   store<u32>(record, ipv4.src(ip), Seg.Src);
   store<u32>(record, ipv4.dst(ip), Seg.Dst);

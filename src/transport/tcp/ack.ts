@@ -4,7 +4,7 @@ import { SegOpt } from "../../../assembly/tcplayout.ts";
 import { Flag } from "./ackflags.ts";
 import { challengeAck } from "./challenge.ts";
 import type { Connection } from "./connection.ts";
-import { currentMss, pushPending, retransmitLost, slowStartAfterIdle, syncMss } from "./output.ts";
+import { currentMss, Nagle, pushPending, retransmitLost, slowStartAfterIdle, syncMss } from "./output.ts";
 import { rackAdvance, updateReordering } from "./rack.ts";
 import {
   controlCongestion,
@@ -17,7 +17,7 @@ import {
 import { updateRtt } from "./rtt.ts";
 import { noteReordering, Sample, tagSacked } from "./sack.ts";
 import type { Segment } from "./segment.ts";
-import { EVER_RETRANS, LOST, RETRANS, SACKED } from "./sent.ts";
+import { EVER_RETRANS, LOST, PIECE_END, RETRANS, SACKED } from "./sent.ts";
 import { after, before } from "./seq.ts";
 import { Ca, CWR, ECE, Pending, SYN } from "./state.ts";
 import { arm, disarm, probeDelay, setXmitTimer } from "./timers.ts";
@@ -85,8 +85,13 @@ export function processAck(c: Connection, seg: Segment, challenge: boolean): num
 
 /** What the ACK lets go out, and what room it makes. */
 function finish(c: Connection, rexmit: number, flags: number): void {
-  if (rexmit === Rexmit.New) pushPending(c, false);
-  else if (rexmit === Rexmit.Lost) retransmitLost(c);
+  if (rexmit === Rexmit.New) {
+    pushPending(c, Nagle.Off);
+    if (!after(c.sndNxt, c.highSeq)) {
+      c.frto = false;
+      retransmitLost(c);
+    }
+  } else if (rexmit === Rexmit.Lost) retransmitLost(c);
   if ((flags & Flag.SndUnaAdvanced) === 0) return;
   if (c.cwnd > 10) expandSendBuffer(c);
   writeSpace(c);
@@ -189,6 +194,7 @@ function cleanQueue(c: Connection, seg: Segment, priorUna: number, ackFlags: num
     acked++;
     flags |= (s.flags & SYN) !== 0 ? Flag.SynAcked : Flag.DataAcked;
     if ((s.flags & SYN) !== 0) c.retransStamp = 0;
+    if ((tagged & PIECE_END) !== 0) c.sentPieces--;
     sent.shift();
   }
   // urgent mode ends with its data
@@ -223,7 +229,7 @@ function between(s: number, low: number, high: number): boolean {
 
 /** tcp_data_snd_check: what the ACK let go. */
 export function sendCheck(c: Connection): void {
-  if (c.hasUnsent) pushPending(c, false);
+  if (c.hasUnsent) pushPending(c, Nagle.On);
 }
 
 /** ECN of a segment that came (tcp_ecn_check_ce, RFC 3168 §6.1.3). */

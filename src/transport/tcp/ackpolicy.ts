@@ -66,7 +66,7 @@ export function ackSent(c: Connection): void {
     c.quickAcks--;
     if (c.quickAcks === 0) c.ato = ATO_MIN;
   }
-  c.ackScheduled = c.ackNow = c.ackTimed = c.ackPushed = false;
+  c.ackScheduled = c.ackNow = c.ackTimed = c.ackPushed = c.ackPushed2 = false;
   c.compressedAcks = 0;
   if (c.delayedAckTimer.at >= 0) c.tcp.clock.cancel(c.delayedAckTimer);
 }
@@ -94,7 +94,7 @@ export function ackCheck(c: Connection): void {
   }
   c.compressedAcks++;
   if (c.compressedAcks > 1) return;
-  const rtt = c.rcvRtt !== 0 && (c.srtt === 0 || c.rcvRtt < c.srtt) ? c.rcvRtt : c.srtt;
+  const rtt = c.srtt !== 0 && c.srtt < c.rcvRtt ? c.srtt : c.rcvRtt;
   const delay = Math.min(COMPRESS_DELAY, rtt / 20);
   c.ackTimed = true;
   c.ackTimeout = c.now + delay;
@@ -149,7 +149,7 @@ export function cleanReceiveBuffer(c: Connection, copied: number): void {
   if (c.ackScheduled) {
     due =
       span(c.rcvNxt, c.rcvWup) > c.rcvMss ||
-      (copied > 0 && c.ackPushed && (c.pingpong === 0 || c.quickAcks > 0) && c.readable === 0);
+      (copied > 0 && (c.ackPushed2 || (c.ackPushed && c.pingpong === 0)) && c.readable <= 0 && c.ofo.count === 0);
   }
   if (copied > 0 && !due && (c.shutdown & RCV_SHUTDOWN) === 0) {
     const window = c.receiveWindow;

@@ -37,6 +37,8 @@ export interface TcpConfig {
   /** The middle and the last number of tcp_rmem and tcp_wmem: what a socket begins with, and grows to by itself. */
   receiveBuffer: number;
   receiveBufferMax: number;
+  /** net.core.rmem_max: with tcp_rmem's last number it decides the window scale that is offered. */
+  socketBufferMax: number;
   sendBuffer: number;
   sendBufferMax: number;
   /** tcp_adv_win_scale: how much of the receive buffer is window (1: half of it). */
@@ -95,6 +97,7 @@ export const defaultConfig: Readonly<TcpConfig> = {
   rack: true,
   receiveBuffer: 131072,
   receiveBufferMax: 33554432,
+  socketBufferMax: 212992,
   sendBuffer: 16384,
   sendBufferMax: 4194304,
   windowShare: 1,

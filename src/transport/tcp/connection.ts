@@ -10,7 +10,7 @@ import type { Congestion } from "./congestion.ts";
 import type { TcpConfig } from "./config.ts";
 import { type Endpoint, type EndpointOptions, type Owner, type TcpState, Wake } from "./endpoint.ts";
 import { info } from "./info.ts";
-import { markPush, pushPending, sendActiveReset, sendFin } from "./output.ts";
+import { currentMss, Nagle, pushOne, pushPending, sendActiveReset, sendFin } from "./output.ts";
 import { type Intervals, NO_INTERVALS } from "./intervals.ts";
 import type { Bound } from "./ports.ts";
 import { Ring } from "./ring.ts";
@@ -21,7 +21,8 @@ import { SentQueue } from "./sent.ts";
 import { Ca, Pending, RCV_SHUTDOWN, SEND_SHUTDOWN, State, stateNames } from "./state.ts";
 import type { Tcp } from "./tcp.ts";
 import { armKeepAlive, endTimers, NO_TIMER, onKeepAlive, onRetransmit } from "./timers.ts";
-import { orphan, spaceForReading } from "./window.ts";
+import { addPiece, extendLast, forcedPush, lastRoom, markPush, queuedMemory, sizeGoal } from "./writequeue.ts";
+import { orphan, release, spaceForReading } from "./window.ts";
 
 /** What a closed end is to be after its close() (RFC 9293 §3.10.4). */
 const nextState: readonly number[] = [
@@ -77,9 +78,11 @@ export class Connection extends WithSeldom implements Endpoint {
   writeSeq = 0;
   /** Where the last segment with PSH ended. */
   pushedSeq = 0;
-  /** The end of the first write that is not sent yet, and of those behind it (none: null). */
-  pushMark = 0;
-  hasPushMark = false;
+  /** The end of the piece that is sent next, and whether PSH goes with it (writequeue.ts). */
+  pieceEnd = 0;
+  piecePush = false;
+  /** Pieces that were sent and are not acknowledged. */
+  sentPieces = 0;
   finQueued = false;
   readonly sendRing: Ring;
   readonly sent: SentQueue;
@@ -141,6 +144,10 @@ export class Connection extends WithSeldom implements Endpoint {
   /** 256ths of the buffer that are window (scaling_ratio). */
   rcvRatio = 128;
   rcvMss = 536;
+  /** What waits costs so much of the buffer (sk_rmem_alloc). */
+  rcvHeld = 0;
+  /** What the buffer of the last of it still takes. */
+  rcvRoom = 0;
   /** Data of the last segment that was shorter than `rcvMss` and may be full all the same. */
   lastSegment = 0;
   finReceived = false;
@@ -178,6 +185,8 @@ export class Connection extends WithSeldom implements Endpoint {
   pingpong = 0;
   lastReceived = 0;
   lastSent = 0;
+  /** When anything was sent last (tcp_wstamp_ns). */
+  lastTransmit = 0;
   lastHeard = 0;
   // -- timers
   pending: number = Pending.None;
@@ -301,6 +310,7 @@ export class Connection extends WithSeldom implements Endpoint {
     this.shutdown = RCV_SHUTDOWN | SEND_SHUTDOWN;
     this.tcp.forget(this);
     this.sent.clear();
+    this.sentPieces = 0;
     this.sackedOut = this.lostOut = this.retransOut = 0;
     this.sendRing.clear();
     this.ofo.clear();
@@ -369,6 +379,7 @@ export class Connection extends WithSeldom implements Endpoint {
   }
 
   private consume(n: number): void {
+    release(this, n, this.readable);
     this.copiedSeq = (this.copiedSeq + n) | 0;
     if (this.readable === 0 && this.ofo.count === 0) this.receiveRing.clear();
     spaceForReading(this);
@@ -386,7 +397,8 @@ export class Connection extends WithSeldom implements Endpoint {
 
   get writable(): number {
     if (this.state !== State.Established && this.state !== State.CloseWait) return 0;
-    return (this.shutdown & SEND_SHUTDOWN) !== 0 ? 0 : Math.max(0, this.sndBuf - this.unacknowledged);
+    if ((this.shutdown & SEND_SHUTDOWN) !== 0) return 0;
+    return Math.max(0, this.sndBuf - queuedMemory(this));
   }
 
   private mayWrite(): void {
@@ -399,43 +411,74 @@ export class Connection extends WithSeldom implements Endpoint {
   }
 
   write(bytes: Uint8Array, from = 0, length = bytes.length - from): number {
-    return this.queue(length, bytes, from, false);
+    return this.queue(length, bytes, from, false, false);
   }
 
   writeZeros(length: number): number {
-    return this.queue(length, null, 0, false);
+    return this.queue(length, null, 0, false, false);
   }
 
   /** The same as write, but PSH and Nagle's end wait for more (MSG_MORE). */
   writeMore(bytes: Uint8Array | null, length: number): number {
-    return this.queue(length, bytes, 0, true);
-  }
-
-  private queue(length: number, bytes: Uint8Array | null, from: number, more: boolean): number {
-    this.mayWrite();
-    const n = Math.min(length, this.writable);
-    if (n < length) this.noSpace = true;
-    if (n === 0) return 0;
-    const used = span(this.writeSeq, this.sndUna);
-    if (!this.sendRing.reserve(this.sndUna, used, used + n)) {
-      this.noSpace = true;
-      return 0;
-    }
-    if (bytes === null) this.sendRing.putZeros(this.writeSeq, n);
-    else this.sendRing.put(this.writeSeq, bytes, from, n);
-    this.writeSeq = (this.writeSeq + n) | 0;
-    if (!more || n < length) {
-      markPush(this, this.writeSeq);
-    }
-    this.act(more ? (c) => pushPending(c, true) : push);
-    return n;
+    return this.queue(length, bytes, 0, true, false);
   }
 
   writeUrgent(bytes: Uint8Array): number {
+    return this.queue(bytes.length, bytes, 0, false, true);
+  }
+
+  /** tcp_sendmsg_locked: what comes meanwhile waits. */
+  private queue(length: number, bytes: Uint8Array | null, from: number, more: boolean, urgent: boolean): number {
     this.mayWrite();
-    const n = Math.min(bytes.length, this.writable);
-    if (n === bytes.length) this.sndUp = (this.writeSeq + n) | 0;
-    return this.write(bytes);
+    if (length === 0) return 0;
+    if (this.state !== State.Established && this.state !== State.CloseWait) {
+      this.noSpace = true;
+      return 0;
+    }
+    const { backlog } = this.tcp.ns.world;
+    const outermost = backlog.enter();
+    try {
+      return this.take(length, bytes, from, more, urgent);
+    } finally {
+      if (outermost) backlog.leave();
+    }
+  }
+
+  private take(length: number, bytes: Uint8Array | null, from: number, more: boolean, urgent: boolean): number {
+    const mss = currentMss(this);
+    const goal = urgent ? mss : sizeGoal(this, mss);
+    let n = 0;
+    while (n < length) {
+      let room = lastRoom(this, goal);
+      const fresh = room <= 0;
+      if (fresh) {
+        if (queuedMemory(this) >= this.sndBuf) break;
+        room = goal;
+      }
+      const part = Math.min(room, length - n);
+      const used = span(this.writeSeq, this.sndUna);
+      if (!this.sendRing.reserve(this.sndUna, used, used + part)) break;
+      if (bytes === null) this.sendRing.putZeros(this.writeSeq, part);
+      else this.sendRing.put(this.writeSeq, bytes, from + n, part);
+      const end = (this.writeSeq + part) | 0;
+      if (fresh) addPiece(this, end);
+      else extendLast(this, end, n === 0);
+      this.writeSeq = end;
+      n += part;
+      if (n === length || part < room || urgent) continue;
+      if (forcedPush(this)) {
+        markPush(this);
+        pushPending(this, Nagle.Off);
+      } else if (this.laterPieces === null) pushOne(this);
+    }
+    const all = n === length;
+    if (!all) this.noSpace = true;
+    if (n === 0) return 0;
+    // tcp_push
+    if (!more || !all || forcedPush(this)) markPush(this);
+    if (urgent) this.sndUp = this.writeSeq;
+    pushPending(this, !all ? Nagle.Off : more ? Nagle.Cork : Nagle.On);
+    return n;
   }
 
   readUrgent(): number {
@@ -486,7 +529,7 @@ export class Connection extends WithSeldom implements Endpoint {
 
   setNoDelay(on: boolean): void {
     this.noDelay = on;
-    if (on) this.act(push);
+    if (on) this.act(pushAll);
   }
 
   setCork(on: boolean): void {
@@ -545,7 +588,8 @@ export class Connection extends WithSeldom implements Endpoint {
   }
 }
 
-const push = (c: Connection): void => pushPending(c, false);
+const push = (c: Connection): void => pushPending(c, Nagle.On);
+const pushAll = (c: Connection): void => pushPending(c, Nagle.Off);
 
 /** tcp_shutdown: a FIN behind what was written. */
 function closeWrite(c: Connection): void {

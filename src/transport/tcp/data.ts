@@ -10,7 +10,7 @@ import { Intervals, NO_INTERVALS } from "./intervals.ts";
 import type { Segment } from "./segment.ts";
 import { after, before, later, span } from "./seq.ts";
 import { FIN, RCV_SHUTDOWN, SEND_SHUTDOWN, State, URG } from "./state.ts";
-import { growWindow } from "./window.ts";
+import { growBuffer, growWindow, hold, holdNext, measureMss } from "./window.ts";
 
 /** Ranges that may wait out of order at once, whatever the window: tiny ones must not cost more than they carry. */
 const MOST_RANGES = 1024;
@@ -23,7 +23,10 @@ export function queueData(c: Connection, seg: Segment): void {
   if (seg.seq === c.rcvNxt) {
     if (window === 0) {
       // a window probe: answered at once
-      if (seg.length === 0 && (seg.flags & FIN) !== 0) return inOrder(c, seg);
+      if (seg.length === 0 && (seg.flags & FIN) !== 0) {
+        c.ackNow = true;
+        return inOrder(c, seg);
+      }
       return outOfWindow(c, Drop.TcpZeroWindow);
     }
     return inOrder(c, seg);
@@ -68,12 +71,21 @@ function inOrder(c: Connection, seg: Segment): void {
   if ((c.shutdown & RCV_SHUTDOWN) === 0 || !c.dead) {
     if (!store(c, seg, c.rcvNxt, dataEnd)) return scheduleAck(c);
   }
+  if (seg.length > 0) {
+    if (seg.seq === c.rcvNxt) holdNext(c, seg.length);
+    else hold(c, seg.length);
+  }
   c.rcvNxt = later(c.rcvNxt, dataEnd);
   if (seg.length > 0) dataReceived(c, seg);
   checkEcn(c, seg, enterQuickAck);
   if (c.ofo.count > 0) {
     if (fin) c.ofo.clear();
-    else c.rcvNxt = c.ofo.advance(c.rcvNxt);
+    else {
+      // tcp_ofo_queue: what waited and came again in order was a duplicate
+      const from = c.ofo.overlapStart(seg.seq, c.rcvNxt);
+      if (from !== c.rcvNxt) extendDuplicate(c, from, c.ofo.overlapEnd(seg.seq, c.rcvNxt));
+      c.rcvNxt = c.ofo.advance(c.rcvNxt);
+    }
     // RFC 5681 §4.2: a gap that closes is acknowledged at once
     if (c.ofo.count === 0) c.ackNow = true;
   }
@@ -95,7 +107,6 @@ function receiveFin(c: Connection, next: number): void {
       c.state = State.CloseWait;
       // what comes next is likely our own FIN
       c.pingpong = Math.max(c.pingpong, 1);
-      c.ackNow = c.quickAcks > 0 || c.ackNow;
       break;
     case State.FinWait1:
       // both closed at once
@@ -119,6 +130,7 @@ function held(c: Connection): Intervals {
 /** tcp_data_queue_ofo */
 function outOfOrder(c: Connection, seg: Segment): void {
   checkEcn(c, seg, enterQuickAck);
+  measureMss(c, seg);
   scheduleAck(c);
   const limit = (c.rcvNxt + c.receiveWindow) | 0;
   let end = (seg.seq + seg.length) | 0;
@@ -133,6 +145,8 @@ function outOfOrder(c: Connection, seg: Segment): void {
   if (c.ofo.count >= MOST_RANGES && !c.ofo.covers(seg.seq, end)) return c.tcp.ns.count(Drop.TcpOfoFull);
   if (c.ofo.covers(seg.seq, end)) {
     setDuplicate(c, seg.seq, end);
+    // its block is told first
+    c.ofo.insert(seg.seq, end);
     return;
   }
   const from = c.ofo.overlapStart(seg.seq, end);
@@ -140,6 +154,8 @@ function outOfOrder(c: Connection, seg: Segment): void {
   if (!store(c, seg, seg.seq, end)) return;
   held(c).insert(seg.seq, end);
   if (c.sackOk) growWindow(c, seg);
+  hold(c, seg.length);
+  if (c.owner !== null) growBuffer(c, c.rcvqSpace);
 }
 
 /** tcp_check_urg (RFC 9293 §3.8.5, RFC 6093): where the urgent byte is, and the byte if it is in this segment. */

@@ -12,7 +12,7 @@ import { Wake } from "./endpoint.ts";
 import { sendAck, sendFin, sendSyn, syncMss } from "./output.ts";
 import type { Segment } from "./segment.ts";
 import { after, before, between } from "./seq.ts";
-import { ACK, ECE, FIN, Pending, RST, SEND_SHUTDOWN, State, SYN } from "./state.ts";
+import { ACK, ECE, FIN, Pending, PSH, RCV_SHUTDOWN, RST, SEND_SHUTDOWN, State, SYN } from "./state.ts";
 import { arm, armKeepAlive, disarm, startFinWait2, TIMEOUT_MIN } from "./timers.ts";
 import { initBufferSpace, initializeRcvMss } from "./window.ts";
 
@@ -28,10 +28,35 @@ export function receiveSegment(c: Connection, seg: Segment): number {
   } else c.rcvTsecr = 0;
   if (c.state === State.SynSent) return synSent(c, seg);
   if ((seg.flags & (ACK | RST | SYN)) === 0) return Drop.TcpFlags;
-  const bad = validate(c, seg);
-  if (bad !== Drop.None) return bad;
-  if (c.state === State.Established) return established(c, seg);
+  const predicted = c.state === State.Established && isPredicted(c, seg);
+  if (!predicted) {
+    const bad = validate(c, seg);
+    if (bad !== Drop.None) return bad;
+  }
+  if (c.state === State.Established) return established(c, seg, predicted);
   return closing(c, seg);
+}
+
+/** TCP_HP_BITS */
+const PREDICTED_BITS = ~PSH & 0xff;
+
+/**
+ * tcp_rcv_established's header prediction: the next segment in order with nothing special about it (the window as it was,
+ * nothing out of order, no urgent data). Beside being quick it answers differently: see `established`.
+ */
+function isPredicted(c: Connection, seg: Segment): boolean {
+  return (
+    (seg.flags & PREDICTED_BITS) === ACK &&
+    seg.seq === c.rcvNxt &&
+    seg.headerLen === c.headerLen &&
+    (!c.tsOk || (seg.options === SegOpt.Timestamps && ((seg.tsval - c.tsRecent) | 0) >= 0)) &&
+    seg.window << c.sndWscale === c.sndWnd &&
+    !after(seg.ack, c.sndNxt) &&
+    c.ofo.count === 0 &&
+    c.rcvWnd !== 0 &&
+    c.urgData === 0 &&
+    seg.length <= c.receiveWindow
+  );
 }
 
 /** Whether the segment carries a timestamp that counts. */
@@ -130,15 +155,21 @@ export function reset(c: Connection): void {
   c.done();
 }
 
-/** tcp_rcv_established's long way. */
-function established(c: Connection, seg: Segment): number {
+/** tcp_rcv_established */
+function established(c: Connection, seg: Segment, predicted: boolean): number {
   if ((seg.flags & ACK) === 0) return Drop.TcpFlags;
+  // in order and all before it acknowledged: whatever else its ACK says, its timestamp counts
+  if (predicted && c.tsOk && c.rcvNxt === c.rcvWup) {
+    c.tsRecent = seg.tsval;
+    c.tsRecentStamp = c.now;
+  }
   const result = processAck(c, seg, true);
   if (result < 0) return result === AckResult.Unsent ? Drop.TcpUnsentAck : Drop.TcpOutOfWindow;
   receiveUrgent(c, seg);
   queueData(c, seg);
   sendCheck(c);
-  ackCheck(c);
+  // an ACK without data is no occasion to look whether one of ours is due
+  if (!predicted || seg.length > 0) ackCheck(c);
   return Drop.None;
 }
 
@@ -189,7 +220,11 @@ function closing(c: Connection, seg: Segment): number {
     case State.FinWait1:
     case State.FinWait2:
       // data for nobody: RFC 9293 §3.10.7.4 lets it be refused, Linux resets (RFC 2525 §2.17)
-      if (c.dead && seg.end !== seg.seq && after((seg.end - (seg.flags & FIN)) | 0, c.rcvNxt)) {
+      if (
+        (c.shutdown & RCV_SHUTDOWN) !== 0 &&
+        seg.end !== seg.seq &&
+        after((seg.end - (seg.flags & FIN)) | 0, c.rcvNxt)
+      ) {
         reset(c);
         return SEND_RESET;
       }
@@ -283,7 +318,6 @@ function readSyn(c: Connection, seg: Segment): void {
     c.headerLen = 32;
     c.tsRecent = seg.tsval;
     c.tsRecentStamp = c.now;
-    c.advertisedMss -= 12;
   }
   c.sackOk = config.sack && (options & SegOpt.SackPermitted) !== 0;
   const mss = (options & SegOpt.Mss) !== 0 ? seg.mss : 536;
@@ -344,15 +378,12 @@ function synAcked(c: Connection, seg: Segment): number {
   c.rcvWup = c.rcvNxt;
   c.irs = seg.seq;
   readSyn(c, seg);
+  if (c.tsOk) c.advertisedMss -= 12;
   // the ACK takes the SYN out of the queue and measures the first round trip
   processAck(c, seg, true);
   c.sndWnd = seg.window;
   establish(c);
-  if (seg.length > 0 || (seg.flags & FIN) !== 0) {
-    // data with the SYN,ACK stands one behind it
-    seg.seq = (seg.seq + 1) | 0;
-    queueData(c, seg);
-  }
+  // text and FIN of a SYN,ACK are left to come again, as Linux does
   sendAck(c);
   if (c.hasUnsent) sendCheck(c);
   return Drop.None;

@@ -197,7 +197,7 @@ export class Listener implements ListenerApi {
     const probe = tcp.windowProbe;
     probe.rcvBuf = this.options.receiveBuffer !== undefined ? this.options.receiveBuffer * 2 : config.receiveBuffer;
     probe.rcvBufLocked = this.options.receiveBuffer !== undefined;
-    const advertised = tcp.advertisedMss(seg.src, seg.dst);
+    const advertised = Math.min(tcp.advertisedMss(seg.src, seg.dst), this.options.mss || 65535);
     initialWindow(probe, advertised - (r.tsOk ? 12 : 0));
     r.rcvWnd = probe.rcvWnd;
     r.rcvWscale = probe.rcvWscale;

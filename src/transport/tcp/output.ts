@@ -1,13 +1,15 @@
 // src/transport/tcp/output.ts: what a connection sends: when (Nagle, windows, RFC 9293 §3.7, §3.8.6), and how large.
 
+import { MS } from "../../link/clock.ts";
 import { ackSent } from "./ackpolicy.ts";
 import { isCwndLimited } from "./congestion.ts";
 import type { Connection } from "./connection.ts";
 import { after, before, between, span } from "./seq.ts";
-import { type Sent, EVER_RETRANS, LOST, RETRANS, SACKED } from "./sent.ts";
+import { type Sent, EVER_RETRANS, LOST, PIECE_END, RETRANS, SACKED } from "./sent.ts";
 import { ACK, Ca, CWR, ECE, FIN, Pending, PSH, RST, State, SYN, URG } from "./state.ts";
 import { armProbe, armRetransmit, scheduleLossProbe } from "./timers.ts";
 import { selectWindow } from "./window.ts";
+import { firstPiece, growPiece, hasMorePieces, sentPiece, tsoSegments } from "./writequeue.ts";
 
 const DF = 0x4000;
 const ECT0 = 2;
@@ -139,6 +141,7 @@ function transmit(c: Connection, seq: number, len: number, flags: number, fresh:
     return false;
   }
   c.ipId = (c.ipId + 1) & 0xffff;
+  c.lastTransmit = c.now;
   if ((flags & ACK) !== 0) ackSent(c);
   if (len > 0) dataSent(c);
   tcp.send(frame, route, fresh);
@@ -196,125 +199,142 @@ function dataSent(c: Connection): void {
 
 // -- new data
 
+/** What Nagle's rule is to be: the connection's own, none (TCP_NAGLE_PUSH), or to wait for more whatever is in flight. */
+export const Nagle = { On: 0, Off: 1, Cork: 2 } as const;
+
 /** tcp_nagle_check: a small segment waits while another small one is not acknowledged (Minshall). */
-function nagleHolds(c: Connection, partial: boolean, off: boolean): boolean {
-  if (!partial || off) return false;
-  if (c.cork) return true;
+function nagleHolds(c: Connection, partial: boolean, nagle: number): boolean {
+  if (!partial || nagle === Nagle.Off) return false;
+  if (nagle === Nagle.Cork || c.cork) return true;
   return !c.noDelay && c.packetsOut > 0 && after(c.sndSml, c.sndUna) && !after(c.sndSml, c.sndNxt);
 }
 
-/** How far data goes: a FIN takes the last sequence number. */
-function dataEnd(c: Connection): number {
-  return c.finQueued ? (c.writeSeq - 1) | 0 : c.writeSeq;
-}
-
-/** `nagle` for `writeOut`. */
-const Nagle = { On: 0, Off: 1 } as const;
+/** What `writeOut` sends: all that may go, one piece, or a tail loss probe (whatever the congestion window says). */
+const Push = { All: 0, One: 1, Probe: 2 } as const;
 
 /**
- * tcp_write_xmit: sends what the windows allow; at most `limit` segments. Answers whether something waits although
- * nothing is in flight (somebody must probe).
+ * tcp_write_xmit: sends what the windows allow, piece by piece. Answers whether something waits although nothing is in
+ * flight (somebody must probe).
  */
-function writeOut(c: Connection, mss: number, nagle: number, limit: number): boolean {
+function writeOut(c: Connection, mss: number, nagle: number, push: number): boolean {
   let sentSome = false;
   let cwndStops = false;
-  const end = dataEnd(c);
-  for (let n = 0; n < limit && c.hasUnsent; n++) {
-    const room = c.cwnd - c.inFlight;
-    if (room <= 0 && limit !== LOSS_PROBE) {
-      cwndStops = true;
-      break;
+  let most = 0;
+  while (c.hasUnsent) {
+    const flight = c.inFlight;
+    let quota = flight >= c.cwnd ? 0 : Math.min(Math.max(c.cwnd >> 1, 1), c.cwnd - flight);
+    if (quota === 0) {
+      if (push !== Push.Probe) break;
+      quota = 1;
     }
-    const left = span(end, c.sndNxt);
+    if (most === 0) most = tsoSegments(c, mss);
+    if (quota > most) quota = most;
+    let length = firstPiece(c);
+    for (let missing = quota * mss - length; missing > 0 && hasMorePieces(c); missing = quota * mss - length) {
+      growPiece(c, missing);
+      length = firstPiece(c);
+    }
+    const last = !hasMorePieces(c);
+    const fin = last && c.finQueued ? FIN : 0;
     const window = span(c.windowEnd, c.sndNxt);
-    let len = Math.min(left, mss);
-    const fin = c.finQueued && len === left;
-    if (len + (fin ? 1 : 0) > window) {
-      // a FIN waits for room like a byte, but goes with data that just fit on
-      if (fin && len === window && len > 0) {
-        if (!sendNew(c, len, 0, false)) break;
-        sentSome = true;
-        continue;
+    if ((length > mss ? mss : length + fin) > window) break;
+    let limit = mss;
+    if (length <= mss) {
+      if (last && fin === 0 && !urgentMode(c) && nagleHolds(c, length < mss, nagle)) break;
+    } else {
+      if (push === Push.All && defers(c, length, window, last, fin, most)) {
+        cwndStops = (c.cwnd - flight) * c.mss < window;
+        break;
       }
-      // behind a full segment the window's rest is used, if Nagle lets a small one go (tcp_mss_split_point); by itself it
-      // would be a silly one (tcp_snd_wnd_test, RFC 9293 MUST-38)
-      if (left <= mss || window <= 0 || !sentSome) break;
-      if (window < mss && nagleHolds(c, true, nagle === Nagle.Off)) break;
-      len = Math.min(window, mss);
+      if (!urgentMode(c)) limit = splitPoint(c, length, mss, quota, window, last, nagle);
     }
-    const last = len === left;
-    if (last && !fin && len < mss && nagleHolds(c, true, nagle === Nagle.Off)) break;
-    if (!sendNew(c, len, fin && last ? FIN : 0, last)) break;
+    if (!sendPiece(c, length, Math.min(length, limit), mss, fin)) break;
     sentSome = true;
+    if (push !== Push.All) break;
   }
+  cwndStops ||= c.inFlight >= c.cwnd;
+  if (sentSome || cwndStops) validateCwnd(c, cwndStops);
   if (sentSome) {
-    if (limit !== LOSS_PROBE) scheduleLossProbe(c, false);
-    validateCwnd(c, cwndStops || c.inFlight >= c.cwnd);
+    if (push !== Push.Probe) scheduleLossProbe(c, false);
     return false;
   }
-  if (cwndStops) validateCwnd(c, true);
   return c.packetsOut === 0 && c.hasUnsent;
 }
 
-/** A limit that says: one segment, whatever the congestion window says (RFC 8985 §7.3). */
-const LOSS_PROBE = 1;
+/** tcp_urg_mode */
+function urgentMode(c: Connection): boolean {
+  return c.sndUna !== c.sndUp;
+}
 
-/** One new segment of `len` bytes from `sndNxt` on. */
-function sendNew(c: Connection, len: number, fin: number, last: boolean, push = false): boolean {
-  const seq = c.sndNxt;
-  const end = (seq + len + fin) | 0;
-  let flags = ACK | fin;
-  if (len > 0 && (pushEnds(c, (seq + len) | 0) || push || (last && forcedPush(c, end)))) flags |= PSH;
-  if (len > 0 && len < c.mss) c.sndSml = end;
-  c.sndNxt = end;
-  const first = c.packetsOut === 0;
-  if (first) slowStartAfterIdle(c);
-  const s = c.sent.push(seq, end, flags, c.now);
-  s.delivered = c.delivered;
-  s.inFlight = c.inFlight;
-  if (c.ca === Ca.Recovery || c.ca === Ca.Cwr) c.prrOut++;
-  const gone = transmit(c, seq, len, flags, true);
-  if (first || c.pending === Pending.LossProbe) armRetransmit(c);
-  // what could not be sent counts as lost on the way: the timer sends it again
+/** tcp_mss_split_point: how much of the first piece goes now, in whole segments unless Nagle lets the rest go too. */
+function splitPoint(
+  c: Connection,
+  length: number,
+  mss: number,
+  quota: number,
+  window: number,
+  last: boolean,
+  nagle: number,
+): number {
+  const most = mss * quota;
+  if (most <= window && !last) return most;
+  const needed = Math.min(length, window);
+  if (most <= needed) return most;
+  const partial = needed % mss;
+  return nagleHolds(c, partial !== 0, nagle) ? needed - partial : needed;
+}
+
+/** tcp_tso_should_defer: a little later more may go at once, if the next ACK is near. */
+function defers(c: Connection, length: number, window: number, last: boolean, fin: number, most: number): boolean {
+  if (c.ca >= Ca.Recovery || c.now - c.lastTransmit > MS) return false;
+  const room = (c.cwnd - c.inFlight) * c.mss;
+  const limit = Math.min(window, room);
+  if (limit >= most * c.mss || (!last && limit >= length)) return false;
+  if (limit >= Math.floor(Math.min(c.sndWnd, c.cwnd * c.mss) / 3)) return false;
+  if (c.packetsOut === 0) return false;
+  // later than half a round trip or a millisecond is too late
+  if (c.sent.at(0).time + c.srtt - c.now > Math.min(c.srtt / 2, MS)) return false;
+  if (room < window ? room <= length : window <= length) return true;
+  return fin === 0;
+}
+
+/** The first `length` bytes of the piece that is sent next, of `whole`, leave as segments of `mss`. */
+function sendPiece(c: Connection, whole: number, length: number, mss: number, fin: number): boolean {
+  const end = (c.sndNxt + length) | 0;
+  const complete = length === whole;
+  // several segments of a piece end with PSH, whoever asked for it (__tcp_transmit_skb)
+  const push = length > mss || (complete && length > 0 && c.piecePush);
+  const prior = c.packetsOut;
+  let gone = true;
+  for (let left = length; ;) {
+    const n = Math.min(left, mss);
+    left -= n;
+    const last = left === 0;
+    const flags = last ? (push ? PSH : 0) | (complete ? fin : 0) : 0;
+    gone = sendNew(c, n, flags, last) && gone;
+    if (last) break;
+  }
+  c.sentPieces++;
+  sentPiece(c, end);
+  if (length % mss !== 0 || length === 0) c.sndSml = c.sndNxt;
+  if (prior === 0 || c.pending === Pending.LossProbe) armRetransmit(c);
   return gone;
 }
 
-/** A write that asks for PSH ends at `end`. */
-export function markPush(c: Connection, end: number): void {
-  if (!c.hasPushMark) {
-    c.hasPushMark = true;
-    c.pushMark = end;
-    return;
-  }
-  const marks = (c.laterMarks ??= []);
-  marks.push(end);
-  // so many small writes that wait are one: pushes collapse (RFC 9293 SHLD-27)
-  if (marks.length > 64) marks.splice(0, 32);
-}
-
-/** Whether a write that asked for PSH ends in what is sent now, up to `end`. */
-function pushEnds(c: Connection, end: number): boolean {
-  if (!c.hasPushMark || after(c.pushMark, end)) return false;
-  c.pushedSeq = end;
-  c.hasPushMark = false;
-  const marks = c.laterMarks;
-  if (marks === null) return true;
-  let n = 0;
-  while (n < marks.length && !after(marks[n]!, end)) n++;
-  if (n < marks.length) {
-    c.hasPushMark = true;
-    c.pushMark = marks[n++]!;
-  }
-  if (n === marks.length) c.laterMarks = null;
-  else marks.splice(0, n);
-  return true;
-}
-
-/** forced_push: at least every half window. */
-function forcedPush(c: Connection, end: number): boolean {
-  if (!after(end, (c.pushedSeq + (c.maxWindow >> 1)) | 0)) return false;
-  c.pushedSeq = end;
-  return true;
+/** One new segment of `len` bytes from `sndNxt` on. `last`: of its piece. */
+function sendNew(c: Connection, len: number, bits: number, last: boolean): boolean {
+  const seq = c.sndNxt;
+  const end = (seq + len + (bits & FIN)) | 0;
+  const flags = ACK | bits;
+  c.sndNxt = end;
+  if (c.packetsOut === 0) slowStartAfterIdle(c);
+  const s = c.sent.push(seq, end, flags, c.now);
+  s.delivered = c.delivered;
+  s.inFlight = c.inFlight;
+  if (last) s.tagged = PIECE_END;
+  if (c.ca === Ca.Recovery || c.ca === Ca.Cwr) c.prrOut++;
+  // what could not be sent counts as lost on the way: the timer sends it again
+  return transmit(c, seq, len, flags, true);
 }
 
 /** tcp_slow_start_after_idle_check (RFC 2861, RFC 5681 §4.1). */
@@ -373,21 +393,21 @@ function applicationLimited(c: Connection): void {
 }
 
 /** __tcp_push_pending_frames: sends what may go; if nothing may and nothing is in flight, the probe timer runs. */
-export function pushPending(c: Connection, more: boolean): void {
+export function pushPending(c: Connection, nagle: number): void {
   if (!c.hasUnsent || c.state === State.Closed || c.state === State.SynSent) return;
-  const mss = currentMss(c);
-  if (more && span(dataEnd(c), c.sndNxt) < mss) {
-    if (c.packetsOut === 0 && c.pending === Pending.None) armProbe(c);
-    return;
-  }
-  if (writeOut(c, mss, Nagle.On, Infinity)) armProbe(c);
+  if (writeOut(c, currentMss(c), nagle, Push.All)) armProbe(c);
+}
+
+/** tcp_push_one: the first piece of a write that is not over. */
+export function pushOne(c: Connection): void {
+  writeOut(c, currentMss(c), Nagle.Off, Push.One);
 }
 
 /** A tail loss probe of new data (RFC 8985 §7.3); false when there is none that may go. */
 export function probeNew(c: Connection): boolean {
   if (!c.hasUnsent) return false;
   const before = c.sndNxt;
-  writeOut(c, currentMss(c), Nagle.Off, LOSS_PROBE);
+  writeOut(c, currentMss(c), Nagle.Off, Push.Probe);
   return c.sndNxt !== before;
 }
 
@@ -395,7 +415,7 @@ export function probeNew(c: Connection): boolean {
 export function sendFin(c: Connection): void {
   c.finQueued = true;
   c.writeSeq = (c.writeSeq + 1) | 0;
-  if (writeOut(c, currentMss(c), Nagle.Off, Infinity)) armProbe(c);
+  if (writeOut(c, currentMss(c), Nagle.Off, Push.All)) armProbe(c);
 }
 
 /** The SYN of an active open, or a SYN,ACK where both opened at once. */
@@ -437,10 +457,14 @@ export function writeWakeup(c: Connection): boolean {
   if (c.state === State.Closed) return false;
   if (c.hasUnsent && before(c.sndNxt, c.windowEnd)) {
     const mss = currentMss(c);
-    const left = span(dataEnd(c), c.sndNxt);
-    const len = Math.min(left, mss, span(c.windowEnd, c.sndNxt));
-    const fin = c.finQueued && len === left && span(c.windowEnd, c.sndNxt) > len;
-    return sendNew(c, len, fin ? FIN : 0, len === left, true);
+    const piece = firstPiece(c);
+    const window = span(c.windowEnd, c.sndNxt);
+    const len = Math.min(piece, mss, window);
+    const fin = c.finQueued && !hasMorePieces(c) && len === piece && window > len ? FIN : 0;
+    const end = (c.sndNxt + piece) | 0;
+    if (before(c.pushedSeq, end)) c.pushedSeq = end;
+    c.piecePush = true;
+    return sendPiece(c, len, len, mss, fin);
   }
   if (between(c.sndUp, (c.sndUna + 1) | 0, (c.sndUna + 0xffff) | 0)) sendProbe(c, true);
   return sendProbe(c, false);
@@ -509,6 +533,8 @@ export function dataLength(s: Sent): number {
 /** Cuts the i-th; the counts of what is in flight follow. */
 export function splitSent(c: Connection, i: number, seq: number): void {
   const { tagged } = c.sent.split(i, seq);
+  c.sent.at(i).tagged |= PIECE_END;
+  c.sentPieces++;
   if ((tagged & SACKED) !== 0) c.sackedOut++;
   if ((tagged & LOST) !== 0) c.lostOut++;
   if ((tagged & RETRANS) !== 0) c.retransOut++;
@@ -519,25 +545,55 @@ function join(c: Connection, i: number): void {
   const next = c.sent.at(i + 1);
   s.end = next.end;
   s.flags |= next.flags;
-  s.tagged |= next.tagged & EVER_RETRANS;
+  if ((s.tagged & PIECE_END) !== 0) c.sentPieces--;
+  s.tagged = (s.tagged & ~PIECE_END) | (next.tagged & (EVER_RETRANS | PIECE_END));
   if ((next.tagged & LOST) !== 0) c.lostOut--;
   if (!c.sackOk && c.sackedOut > 0) c.sackedOut--;
   c.sent.remove(i + 1);
 }
 
-/** tcp_xmit_retransmit_queue: what is marked lost, as far as the congestion window goes. */
+/** tcp_xmit_retransmit_queue: what is marked lost, as far as the congestion window goes, what was one piece as one. */
 export function retransmitLost(c: Connection): void {
   let armed = false;
   let left = c.lostOut;
+  let most = 0;
   for (let i = 0; left > 0 && i < c.sent.length; i++) {
     const s = c.sent.at(i);
-    if (c.cwnd - c.inFlight <= 0) break;
+    let quota = c.cwnd - c.inFlight;
+    if (quota <= 0) break;
     if ((s.tagged & LOST) === 0) continue;
     left--;
     if ((s.tagged & (SACKED | RETRANS)) !== 0) continue;
-    if (!retransmit(c, i)) break;
-    if (c.ca === Ca.Cwr || c.ca === Ca.Recovery) c.prrOut++;
-    if (i === 0 && c.pending !== Pending.Reorder) armed = true;
+    if (most === 0) most = tsoSegments(c, c.mss);
+    quota = Math.min(quota, most);
+    const first = i;
+    let gone = true;
+    while (gone) {
+      const at = c.sent.at(i);
+      const more = --quota > 0 && (at.tagged & PIECE_END) === 0 && isLost(c, i + 1);
+      if (!more && i > first) endPiece(c, at);
+      gone = retransmit(c, i);
+      if (gone && (c.ca === Ca.Cwr || c.ca === Ca.Recovery)) c.prrOut++;
+      // what was small may have been joined
+      if (!more || !isLost(c, i + 1)) break;
+      i++;
+      left--;
+    }
+    if (!gone) break;
+    if (first === 0 && c.pending !== Pending.Reorder) armed = true;
   }
   if (armed) armRetransmit(c);
+}
+
+/** Whether the i-th is to be sent again. */
+function isLost(c: Connection, i: number): boolean {
+  return i < c.sent.length && (c.sent.at(i).tagged & (LOST | RETRANS | SACKED)) === LOST;
+}
+
+/** Several segments leave as a piece that ends here, with PSH. */
+function endPiece(c: Connection, s: Sent): void {
+  s.flags |= PSH;
+  if ((s.tagged & PIECE_END) !== 0) return;
+  s.tagged |= PIECE_END;
+  c.sentPieces++;
 }

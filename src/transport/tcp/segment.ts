@@ -17,6 +17,8 @@ export class Segment {
   /** Address and length of the data. */
   payload = 0;
   length = 0;
+  /** Bytes of TCP header. */
+  headerLen = 20;
   options = 0;
   mss = 0;
   shift = 0;
@@ -49,6 +51,7 @@ export class Segment {
     this.urgent = i32[at + (Seg.Urgent >> 2)]!;
     this.payload = i32[at + (Seg.Payload >> 2)]!;
     this.length = i32[at + (Seg.Len >> 2)]!;
+    this.headerLen = i32[at + (Seg.HeaderLen >> 2)]!;
     this.options = i32[at + (Seg.Options >> 2)]!;
     this.src = i32[at + (Seg.Src >> 2)]! >>> 0;
     this.dst = i32[at + (Seg.Dst >> 2)]! >>> 0;

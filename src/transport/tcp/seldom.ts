@@ -9,8 +9,8 @@ class Seldom {
   ttl = 0;
   userMss = 0;
   cork = false;
-  /** Ends of writes behind the first that is not sent yet. */
-  laterMarks: number[] | null = null;
+  /** Pieces behind the first that is not sent yet (writequeue.ts). */
+  laterPieces: number[] | null = null;
   sndBufLocked = false;
   rcvBufLocked = false;
   /** A write found no room: the owner is to be told. */
@@ -76,11 +76,11 @@ export abstract class WithSeldom extends WithLoss {
   set cork(v: boolean) {
     if (v !== this.seldom.cork) this.ownSeldom.cork = v;
   }
-  get laterMarks(): number[] | null {
-    return this.seldom.laterMarks;
+  get laterPieces(): number[] | null {
+    return this.seldom.laterPieces;
   }
-  set laterMarks(v: number[] | null) {
-    if (v !== this.seldom.laterMarks) this.ownSeldom.laterMarks = v;
+  set laterPieces(v: number[] | null) {
+    if (v !== this.seldom.laterPieces) this.ownSeldom.laterPieces = v;
   }
   get sndBufLocked(): boolean {
     return this.seldom.sndBufLocked;

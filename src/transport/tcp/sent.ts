@@ -8,6 +8,8 @@ export const RETRANS = 2;
 export const LOST = 4;
 /** Was sent more than once. */
 export const EVER_RETRANS = 8;
+/** Is the last of its piece (writequeue.ts). */
+export const PIECE_END = 16;
 
 export class Sent {
   seq = 0;
