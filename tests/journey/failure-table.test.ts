@@ -43,8 +43,8 @@ describe.each(Object.keys(table))("%s", (lab) => {
   it.each(Object.entries(table[lab]!))("%s off", async (node, [dynamic, file]) => {
     const before = node === "none" ? {} : { before: (j: Journey) => powerOff(j.lab, node) };
     const page = await opened(text, "http://www.example.com/", before);
-    const static_ = await opened(text, "http://www.example.com/about.html", before);
-    expect([page.got, static_.got]).toEqual([dynamic, file]);
+    const asset = await opened(text, "http://www.example.com/about.html", before);
+    expect([page.got, asset.got]).toEqual([dynamic, file]);
     // whoever reads the story finds the cause in it
     if (node === "none") expect(page.causes).toEqual([]);
     else expect(page.causes.length).toBeGreaterThan(0);
