@@ -106,9 +106,10 @@ function withConnections(n: number): { step: Step; weight: Weight } {
 
 /** A row for each step, timed in turn: a slow moment of the machine strikes all alike. */
 function table(env: Env, row: string, what: string, steps: readonly Step[]): void {
-  const n = env.size(10_000, 20);
+  // long enough that what the others left in the caches matters little
+  const n = env.size(50_000, 20);
   const { runs } = env.options;
-  const slices = env.size(5, 1);
+  const slices = env.size(3, 1);
   const rng = new Rng(9);
   const times: number[][] = steps.map(() => []);
   for (const s of steps) s.time(n, rng);
