@@ -56,6 +56,11 @@ export class Backlog {
     this.drain();
   }
 
+  /** What waits is not delivered: the world is only looked at from now on (`Halt`). */
+  halt(): void {
+    this.head = this.tail = 0;
+  }
+
   private drain(): void {
     this.draining = true;
     try {

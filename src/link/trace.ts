@@ -39,3 +39,6 @@ export interface TraceEvent {
 }
 
 export type Tracer = (event: TraceEvent) => void;
+
+/** A tracer throws it to stop the world in the middle of what it does: that world is looked at from then on, and never goes on. */
+export class Halt extends Error {}

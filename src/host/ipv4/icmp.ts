@@ -26,7 +26,12 @@ const noAnswer = 0xffffffff;
 const HZ = 250;
 const NS_PER_JIFFY = 1_000_000_000 / HZ;
 
+/** A raw socket's view of an ICMP message for this host: `p` is its address in the core, `net` the IPv4 header's. */
+export type IcmpListener = (net: number, p: number, length: number) => void;
+
 export class Icmp {
+  /** Sockets that hear what comes (raw_local_deliver); they do not keep the message. */
+  readonly listeners = new Set<IcmpListener>();
   private readonly flow = new Flow();
   readonly learner: Learner;
   private credit: number;
@@ -183,6 +188,7 @@ export class Icmp {
     const length = u32[(frame + Pkt.Len) >> 2]! - x.ipv4HeaderLen(net);
     if (!x.icmpVerify(p, length)) return ns.drop(frame, Drop.IcmpCsum, dev);
     if (length < icmpLen) return ns.drop(frame, Drop.Truncated, dev);
+    if (this.listeners.size > 0) for (const listener of this.listeners) listener(net, p, length);
     const type = x.icmpType(p);
     if (type > highestType) return ns.drop(frame, Drop.NoProtocol, dev);
     if ((u32[(frame + Pkt.Flags) >> 2]! & (PktFlag.RtBroadcast | PktFlag.RtMulticast)) !== 0) {
