@@ -15,3 +15,4 @@ export { partition } from "./link/wire.ts";
 export { hostOf } from "./socket/host.ts";
 export { drive } from "./node/driver.ts";
 export { nodePlatform } from "./node/platform.ts";
+export { loadOn, runOn } from "./node/program.ts";
