@@ -19,8 +19,8 @@ const order = [
   "lab",
   "trace",
   "node",
-  "cli",
   "repl",
+  "cli",
   "web",
 ];
 /** Folders that may use what only Node has. */

@@ -14,6 +14,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
   },
   replay: { summary: "one node of a lab fed with a capture", load: async () => (await import("./replay.ts")).command },
   run: { summary: "a lab in virtual time", load: async () => (await import("./run.ts")).command },
+  repl: {
+    summary: "a lab stepped through, forward and back, layer by layer",
+    load: async () => (await import("./repl.ts")).command,
+  },
   up: {
     summary: "a Compose file's containers on a host with Docker's networks, rules and names",
     load: async () => (await import("./up.ts")).command,
