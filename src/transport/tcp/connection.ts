@@ -603,7 +603,6 @@ function closeWrite(c: Connection): void {
 function closeAll(c: Connection): void {
   const unread = c.readable > 0;
   c.receiveRing.clear();
-  c.ofo.clear();
   if (c.state === State.Closed) return;
   if (c.state === State.SynSent) return c.done();
   if (unread) {
@@ -611,6 +610,7 @@ function closeAll(c: Connection): void {
     sendActiveReset(c);
     return c.done();
   }
+  c.ofo.clear();
   if (((1 << c.state) & finDue) !== 0) {
     c.state = nextState[c.state]!;
     sendFin(c);

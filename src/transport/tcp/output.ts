@@ -76,7 +76,7 @@ function transmit(c: Connection, seq: number, len: number, flags: number, fresh:
   const { x } = tcp.core;
   if ((flags & SYN) !== 0) return transmitSyn(c, seq, flags);
   let tos = c.tos;
-  if (c.ecnOk && (flags & RST) === 0) {
+  if (c.ecnOk) {
     if (len > 0 && fresh) {
       // RFC 3168 §6.1.5: what is sent again is not ECN-capable
       tos |= ECT0;

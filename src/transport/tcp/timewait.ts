@@ -111,7 +111,7 @@ export class TimeWait {
     }
     if ((seg.flags & RST) !== 0) return Drop.TcpReset;
     if (paws || (seg.flags & ACK) !== 0) this.restart();
-    this.answer();
+    this.answer(seg);
     return Drop.None;
   }
 
@@ -124,7 +124,7 @@ export class TimeWait {
       (after(seg.end, this.rcvNxt) && before(seg.seq, limit)) ||
       (seg.seq === limit && seg.seq === seg.end);
     if (paws || !inWindow) {
-      if ((seg.flags & RST) === 0) this.answer();
+      if ((seg.flags & RST) === 0) this.answer(seg);
       return Drop.TcpOutOfWindow;
     }
     if ((seg.flags & RST) !== 0) {
@@ -148,16 +148,19 @@ export class TimeWait {
       this.tsRecentStamp = now;
     }
     this.restart();
-    this.answer(true);
+    this.answer(null);
     return Drop.None;
   }
 
-  /** tcp_v4_timewait_ack; limited as other answers to what does not fit. */
-  private answer(always = false): void {
+  /** tcp_v4_timewait_ack; limited as other answers to what does not fit, unless it is to a FIN that is taken. */
+  private answer(seg: Segment | null): void {
     const { tcp } = this;
     const { now } = tcp.clock;
-    if (!always && now - this.lastInvalid < tcp.config.invalidRateLimit) return;
-    this.lastInvalid = now;
+    // data and FINs are no part of a loop of ACKs
+    if (seg !== null && (seg.end === seg.seq || (seg.flags & SYN) !== 0)) {
+      if (now - this.lastInvalid < tcp.config.invalidRateLimit) return;
+      this.lastInvalid = now;
+    }
     tcp.sendBare(
       this.localAddress,
       this.remoteAddress,
