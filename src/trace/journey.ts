@@ -61,11 +61,6 @@ export interface JourneyOptions {
 const clockWidth = 10;
 const margin = " ".repeat(clockWidth + 5);
 
-/** What made it fail, as far as packets and programs tell. */
-export interface Causes {
-  readonly lines: readonly string[];
-}
-
 export class JourneyTeller {
   private readonly passages = new Map<Frame, Passage>();
   private readonly flows = new Map<string, Flow>();
@@ -215,9 +210,10 @@ export class JourneyTeller {
     if (headers === null) return;
     passage.first ??= headers;
     this.packets++;
-    const cause = `${e.node} dropped ${this.short(headers)}: ${e.text}${lastReason(passage.hops.at(-1)!)}`;
-    this.because(cause);
-    this.tell(passage, e.text);
+    const words = inWords.get(e.drop);
+    const text = words === undefined ? e.text : `${e.text}, ${words}`;
+    this.because(`${e.node} dropped ${this.short(headers)}: ${text}${lastReason(passage.hops.at(-1)!)}`);
+    this.tell(passage, text);
   }
 
   /** Remembers what went wrong. */
@@ -422,6 +418,22 @@ export class JourneyTeller {
   }
 }
 
+/** What a drop means to a person. */
+const inWords = new Map<Drop, string>([
+  [Drop.NoSocket, "nobody listens there"],
+  [Drop.TcpListenOverflow, "the listen queue is full"],
+  [Drop.LinkLoss, "lost on the wire"],
+  [Drop.LinkDown, "the link is down"],
+  [Drop.NeighFailed, "nobody answers for that address on the link"],
+  [Drop.NoRoute, "no route leads there"],
+  [Drop.Unreachable, "an unreachable route"],
+  [Drop.TtlExceeded, "its time to live is over"],
+  [Drop.Netfilter, "a firewall says so"],
+  [Drop.NetfilterReject, "a firewall refuses it"],
+  [Drop.FragNeeded, "too long for the next link"],
+  [Drop.OtherHost, "for another station"],
+]);
+
 /** Their packets say it already. */
 const quiet = new Set(["resolver", "named"]);
 
@@ -444,7 +456,7 @@ function flagText(flags: string): string {
 
 function lastReason(hop: Hop): string {
   const last = hop.why.at(-1);
-  return last === undefined ? "" : ` (${last})`;
+  return last === undefined || last.startsWith("route local ") ? "" : ` (${last})`;
 }
 
 function ms(ns: number): string {

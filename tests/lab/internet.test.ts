@@ -25,18 +25,24 @@ interface Trace {
 
 function trace(ns: Namespace, to: number): Trace {
   const lines: string[] = [];
-  let over = false;
-  void new Traceroute(ns, { to, patience: 2e9, hops: 16, print: (l) => lines.push(l), done: () => (over = true) });
-  while (!over && ns.world.clock.step());
+  const state = { over: false };
+  void new Traceroute(ns, {
+    to,
+    patience: 2e9,
+    hops: 16,
+    print: (l) => lines.push(l),
+    done: () => (state.over = true),
+  });
+  while (!state.over && ns.world.clock.next() < Infinity) ns.world.clock.step();
   const way = lines.slice(1).map((l) => parseIpv4(/\d+\.\d+\.\d+\.\d+/.exec(l)?.[0] ?? ""));
   return { way, lines };
 }
 
 function pinged(ns: Namespace, to: number, options = {}): { ping: Ping; lines: string[] } {
   const lines: string[] = [];
-  let over = false;
-  const p = new Ping(ns, { to, ...options, print: (l) => lines.push(l), done: () => (over = true) });
-  while (!over && ns.world.clock.step());
+  const state = { over: false };
+  const p = new Ping(ns, { to, ...options, print: (l) => lines.push(l), done: () => (state.over = true) });
+  while (!state.over && ns.world.clock.next() < Infinity) ns.world.clock.step();
   return { ping: p, lines };
 }
 
