@@ -126,6 +126,20 @@ export const labSchema = z.strictObject({
   nodes: z.record(z.string(), z.union([nodeSchema, z.null()])),
   links: z.array(linkSchema).optional(),
   timeline: z.array(eventSchema).optional(),
+  internet: z
+    .strictObject({
+      seed: z.number().int().optional(),
+      systems: z.number().int().optional(),
+      prefixes: z.number().int().optional(),
+      table: z.string().optional(),
+      attach: z
+        .record(
+          z.string(),
+          z.strictObject({ as: z.number().int(), interface: z.string().optional(), delay: time.optional() }),
+        )
+        .optional(),
+    })
+    .optional(),
   journey: z.strictObject({ from: z.string(), url: z.string().optional() }).optional(),
 });
 
@@ -134,5 +148,7 @@ export type LabFile = z.infer<typeof labSchema>;
 export type NodeFile = z.infer<typeof nodeSchema>;
 export type InterfaceFile = z.infer<typeof interfaceSchema>;
 export type ServiceFile = z.infer<typeof serviceSchema>;
+/** The programs that `services` can name. */
+export const serviceKinds: readonly string[] = Object.keys(serviceSchema.shape);
 export type SendFile = z.infer<typeof sendSchema>;
 export type EventFile = z.infer<typeof eventSchema>;

@@ -12,7 +12,7 @@ import { type Program, programHost } from "../service/program.ts";
 import { setNames } from "../socket/host.ts";
 import { SocketError } from "../transport/errno.ts";
 import type { LabText, Path } from "./read.ts";
-import type { NodeFile, ServiceFile } from "./schema.ts";
+import { type NodeFile, serviceKinds, type ServiceFile } from "./schema.ts";
 import { makeWeb, type Parts } from "./webservices.ts";
 
 export interface HowServices {
@@ -48,7 +48,7 @@ export function addServices(text: LabText, ns: Namespace, file: NodeFile, how: H
 function make(text: LabText, service: ServiceFile, at: Path): Program | null {
   const kinds = Object.keys(service);
   if (kinds.length !== 1)
-    throw text.error(at, `${kinds.length} programs in one entry, expected one: dns, resolver, files, app ...`);
+    throw text.error(at, `${kinds.length} programs in one entry, expected one of ${serviceKinds.join(", ")}`);
   if (service.dns !== undefined) {
     const { zones, listen, order } = service.dns;
     const where = [...at, "dns"];

@@ -174,7 +174,7 @@ describe("services", () => {
     [
       "- resolver: { hints",
       "- dns: { zones: {} }\n        resolver: { hints",
-      "lab.yaml:15:9: 2 programs in one entry, expected one: dns or resolver",
+      "lab.yaml:15:9: 2 programs in one entry, expected one of dns, resolver, files, app, proxy, postgres, compose",
     ],
     ["listen: 10.0.0.1 }", "listen: 10.0.0.9 }", "lab.yaml:15:9: resolver does not start on isp: EADDRNOTAVAIL"],
     [
