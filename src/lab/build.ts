@@ -12,12 +12,13 @@ import type { NetemOptions } from "../link/netem.ts";
 import { newWorld } from "../link/newworld.ts";
 import type { World } from "../link/world.ts";
 import type { Program } from "../service/program.ts";
+import { generatePlan, Internet, readPlan } from "./internet.ts";
 import type { LabText, Path } from "./read.ts";
 import type { InterfaceFile, NodeFile } from "./schema.ts";
 import { addServices } from "./services.ts";
 import { DockerHost, type Parts } from "./webservices.ts";
 import { scheduleTimeline } from "./timeline.ts";
-import { deriveMac, parseEndpoint, parseListen } from "./words.ts";
+import { deriveMac, parseEndpoint, parseListen, parseTime } from "./words.ts";
 
 /** A lab that stands, its clock at zero. */
 export interface Lab {
@@ -50,6 +51,8 @@ export function buildLab(core: Core, text: LabText, options: BuildOptions = {}):
     if (legacy === "all" || legacy.has(name)) ns.iptables.backend = "legacy";
     if (file !== null) configure(text, ns, file);
   }
+  // a node that runs alone has no internet
+  if (options.only === undefined) for (const ns of addInternet(text, world, nodes)) nodes.set(ns.name, ns);
   const made: Link[] = [];
   for (const { ends, netem } of links(text, nodes)) {
     if (options.only !== undefined) continue;
@@ -69,6 +72,34 @@ export function buildLab(core: Core, text: LabText, options: BuildOptions = {}):
   }
   scheduleTimeline(text, world, nodes, options.only ?? null);
   return { world, nodes, links: made, programs };
+}
+
+/** The routers of `internet`, and the nodes' connections to them. */
+function addInternet(text: LabText, world: World, nodes: ReadonlyMap<string, Namespace>): Iterable<Namespace> {
+  const { internet } = text.file;
+  if (internet === undefined) return [];
+  const { seed = 1, table, systems, prefixes, attach } = internet;
+  const plan = text.within(table === undefined ? ["internet"] : ["internet", "table"], () =>
+    table === undefined
+      ? generatePlan({
+          seed,
+          ...(systems === undefined ? {} : { systems }),
+          ...(prefixes === undefined ? {} : { prefixes }),
+        })
+      : readPlan(table, seed),
+  );
+  for (const asn of plan.systems.keys()) {
+    if (nodes.has(`as${asn}`)) throw text.errorAtKey(["nodes", `as${asn}`], `'as${asn}' is a router of the internet's`);
+  }
+  const made = text.within(["internet"], () => new Internet(world, plan, table === undefined));
+  for (const [name, a] of Object.entries(attach ?? {})) {
+    const at: Path = ["internet", "attach", name];
+    const ns = nodes.get(name);
+    if (ns === undefined) throw text.errorAtKey(at, `'${name}': there is no such node`);
+    const delay = a.delay === undefined ? undefined : text.within([...at, "delay"], () => parseTime(a.delay!));
+    text.within([...at, "as"], () => made.join(a.as, ns, a.interface ?? "inet", delay));
+  }
+  return made.routers.values();
 }
 
 /**

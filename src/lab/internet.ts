@@ -267,30 +267,40 @@ export class Internet {
     return [net + 1, net + 2];
   }
 
-  /**
-   * Puts a host into a system: it gets an address of the system's and a default route to its router. `delay`: nanoseconds to
-   * the router.
-   */
+  /** Puts a new host into a system. */
   attach(asn: number, name: string, delay = LEAST_DELAY): { readonly ns: Namespace; readonly address: number } {
+    const ns = new Namespace(name, this.world);
+    return { ns, address: this.join(asn, ns, "eth0", delay) };
+  }
+
+  /**
+   * Connects a host to a system: `device` gets an address of the system's, which is answered, and the default route leads to
+   * the system's router, `delay` nanoseconds away. @throws Error
+   */
+  join(asn: number, ns: Namespace, device: string, delay = LEAST_DELAY): number {
     const a = this.plan.systems.get(asn);
     const router = this.routers.get(asn);
-    if (a === undefined || router === undefined) throw new Error(`there is no AS ${asn}`);
+    if (a === undefined || router === undefined) {
+      const known = [...this.routers.keys()].slice(0, 8).join(", ");
+      throw new Error(`there is no AS ${asn}, expected one of ${known}${this.routers.size > 8 ? " ..." : ""}`);
+    }
     const n = this.used.get(asn) ?? 0;
     const prefix = a.prefixes[0];
-    if (prefix === undefined || 4 * (n + 2) > 2 ** (32 - prefix.length))
+    if (prefix === undefined || 4 * (n + 2) > 2 ** (32 - prefix.length)) {
       throw new Error(`AS ${asn} has no addresses left`);
+    }
+    if (ns.byName.has(device)) throw new Error(`${ns.name} has an interface '${device}' already`);
     this.used.set(asn, n + 1);
     const net = prefix.address + 4 * (n + 1);
-    const ns = new Namespace(name, this.world);
-    const dev = ns.addInterface("eth0", "veth", deriveMac(name, "eth0"), 1500);
-    const port = `to-${name}`.slice(0, 15);
+    const dev = ns.addInterface(device, "veth", deriveMac(ns.name, device), 1500);
+    const port = `to-${ns.name}`.slice(0, 15);
     const up = router.addInterface(port, "veth", deriveMac(router.name, port), 1500);
     const made = connect(up, dev);
     for (const end of [up, dev]) made.setNetem(end, { ...still, latency: delay });
     router.fib.command(`addr add ${formatIpv4(net + 1)}/30 dev ${port}`);
-    ns.fib.command(`addr add ${formatIpv4(net + 2)}/30 dev eth0`);
+    ns.fib.command(`addr add ${formatIpv4(net + 2)}/30 dev ${device}`);
     ns.fib.command(`route add default via ${formatIpv4(net + 1)}`);
-    return { ns, address: net + 2 };
+    return net + 2;
   }
 
   /** A client of a provider's: a PC behind a home router that translates. */

@@ -12,6 +12,8 @@ import {
   type InternetPlan,
   readPlan,
 } from "../../src/lab/internet.ts";
+import { buildLab } from "../../src/lab/build.ts";
+import { LabText } from "../../src/lab/read.ts";
 import { newWorld } from "../../src/link/newworld.ts";
 import { loadCore } from "../../src/node/core.ts";
 import { Ping } from "../../src/service/ping.ts";
@@ -211,5 +213,60 @@ describe("from a table", () => {
     const net = new Internet(newWorld(loadCore(), { seed: 1 }), plan);
     const one = [...net.routers.values()][7]!;
     expect(one.fib.listRoutes().filter((l) => l.includes("proto bgp")).length).toBeGreaterThan(2500);
+  });
+});
+
+describe("in a lab", () => {
+  const lab = `
+internet:
+  seed: 7
+  systems: 16
+  prefixes: 600
+  attach:
+    home: { as: 64515, interface: wan, delay: 4ms }
+    server: { as: 64505 }
+nodes:
+  pc:
+    interfaces: { eth0: { addresses: [192.168.1.10/24] } }
+    routes: ["default via 192.168.1.1"]
+  home:
+    sysctl: { net.ipv4.ip_forward: 1 }
+    interfaces: { lan: { addresses: [192.168.1.1/24] } }
+    iptables: |
+      *nat
+      -A POSTROUTING -s 192.168.1.0/24 -o wan -j MASQUERADE
+      COMMIT
+  server:
+    services: [{ files: { pages: { /: "from afar" } } }]
+links: [{ endpoints: ["pc:eth0", "home:lan"], netem: "delay 200us" }]
+`;
+
+  it("a page comes through all of it", async () => {
+    const { opened } = await import("../journey/support.ts");
+    const server = buildLab(loadCore(), LabText.read("lab", lab)).nodes.get("server")!;
+    const address = formatIpv4(server.fib.addresses(server.byName.get("inet")!)[0]!.local);
+    const t = await opened(lab, `http://${address}/`, { postgres: false });
+    expect(t.got).toBe("200");
+    expect(t.lines.join("\n")).toMatch(/route 20\.\d+\.\d+\.\d+\/\d+ via 100\.64\.\d+\.\d+ dev to-as645\d\d proto bgp/);
+    expect(trace(t.journey.lab.nodes.get("pc")!, parseIpv4(address)!).way.at(-1)).toBe(parseIpv4(address));
+  });
+
+  it("what is wrong is said with its place", () => {
+    const wrong = (from: string, to: string): string => {
+      try {
+        buildLab(loadCore(), LabText.read("lab", lab.replace(from, to)));
+      } catch (e) {
+        return (e as Error).message;
+      }
+      return "";
+    };
+    expect(wrong("as: 64515", "as: 1")).toMatch(/^lab:7:17: there is no AS 1, expected one of 64500/);
+    expect(wrong("home: { as", "house: { as")).toBe("lab:7:5: 'house': there is no such node");
+    expect(wrong("systems: 16", "systems: 2")).toMatch(/^lab:\d+:\d+: 2 autonomous systems, expected 4 to 1000/);
+    expect(wrong("delay: 4ms", "delay: long")).toMatch(/^lab:7:\d+: 'long' is no time/);
+    expect(wrong("interface: wan", "interface: lan")).toContain("home has an interface 'lan' already");
+    expect(wrong("  systems: 16", "  table: '192.0.2.0/24 x'\n  systems: 16")).toMatch(
+      /^lab:4:\d+: 'x' is no AS number/,
+    );
   });
 });
