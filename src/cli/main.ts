@@ -18,6 +18,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "a lab stepped through, forward and back, layer by layer",
     load: async () => (await import("./repl.ts")).command,
   },
+  step: {
+    summary: "a capture's packets stepped through, each byte with its meaning",
+    load: async () => (await import("./step.ts")).command,
+  },
   up: {
     summary: "a Compose file's containers on a host with Docker's networks, rules and names",
     load: async () => (await import("./up.ts")).command,

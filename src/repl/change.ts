@@ -8,11 +8,12 @@ import { SysctlError } from "../host/sysctl.ts";
 import { TextError } from "../host/text.ts";
 import { SECOND } from "../link/clock.ts";
 import { parseTime } from "../lab/words.ts";
+import { parseName } from "../service/dns/name.ts";
 import { Stub } from "../service/dns/stub.ts";
-import { messageText } from "../service/dns/text.ts";
+import { dataText, messageText } from "../service/dns/text.ts";
 import { typeOf } from "../service/dns/types.ts";
 import { parseResolvConf } from "../service/dns/resolvconf.ts";
-import { Browser } from "../service/http/browser.ts";
+import { Browser, readUrl } from "../service/http/browser.ts";
 import { Ping } from "../service/ping.ts";
 import { programHost } from "../service/program.ts";
 import { Traceroute } from "../service/traceroute.ts";
@@ -191,25 +192,27 @@ function dig(run: Run, ns: Namespace, words: Words, print: Print, job: Job): voi
     }
   }
   if (name === null) throw new LineError(words.column, "the line ends, expected a name");
-  const done = job();
-  const at = name;
+  const asked = name.text;
   try {
-    stubOf(run, ns, server).query(at.text, type, (message, code) => {
+    parseName(asked);
+  } catch (e) {
+    throw new LineError(name.column, (e as Error).message);
+  }
+  const done = job();
+  const stub = stubOf(run, ns, server);
+  later(run, () => {
+    stub.query(asked, type, (message, code) => {
       if (message === null) print(`;; no answer: ${code}`);
-      else if (short)
-        for (const r of message.answers)
-          print(
-            messageText({ ...message, answers: [r] })
-              .split("\n")
-              .find((l) => l !== "" && !l.startsWith(";")) ?? "",
-          );
+      else if (short) for (const r of message.answers) print(dataText(r));
       else print(messageText(message).trimEnd());
       done();
     });
-  } catch (e) {
-    done();
-    throw new LineError(at.column, (e as Error).message);
-  }
+  });
+}
+
+/** Starts a program in an event of the clock's own, so that one can step through what it does. */
+function later(run: Run, start: () => void): void {
+  run.lab.world.clock.after(0, () => run.lab.world.backlog.hold(start));
 }
 
 function curl(run: Run, ns: Namespace, words: Words, print: Print, job: Job): void {
@@ -228,11 +231,16 @@ function curl(run: Run, ns: Namespace, words: Words, print: Print, job: Job): vo
     else url = w;
   }
   if (url === null) throw new LineError(words.column, "the line ends, expected a URL");
-  const done = job();
-  const host = programHost(ns);
-  const browser = new Browser(host, { names: stubOf(run, ns, null), userAgent: "curl" });
+  const asked = url.text;
   try {
-    browser.open(url.text, method === undefined ? {} : { method }, (failure, page) => {
+    if (readUrl(asked).protocol === "https:") throw new Error(`'${asked}': there is no TLS here, expected http`);
+  } catch (e) {
+    throw new LineError(url.column, (e as Error).message);
+  }
+  const done = job();
+  const browser = new Browser(programHost(ns), { names: stubOf(run, ns, null), userAgent: "curl" });
+  later(run, () => {
+    browser.open(asked, method === undefined ? {} : { method }, (failure, page) => {
       if (failure !== null) print(`curl: ${failure.code}: ${failure.error} ${failure.url}`);
       else if (page !== null) {
         if (head) {
@@ -245,10 +253,7 @@ function curl(run: Run, ns: Namespace, words: Words, print: Print, job: Job): vo
       browser.close();
       done();
     });
-  } catch (e) {
-    done();
-    throw new LineError(url.column, (e as Error).message);
-  }
+  });
 }
 
 function iperf(run: Run, words: Words, print: Print, job: Job): void {
@@ -267,7 +272,8 @@ function iperf(run: Run, words: Words, print: Print, job: Job): void {
   words.done();
   const to = firstAddress(b);
   if (to === 0) throw new LineError(bWord.column, `${b.name} has no address`);
-  void new Iperf(a, b, to, time, print, job());
+  const done = job();
+  later(run, () => void new Iperf(a, b, to, time, print, done));
 }
 
 function link(run: Run, words: Words): void {

@@ -227,7 +227,7 @@ export class FieldReader {
     const end = Math.min(b.length, p + Math.max(d.get(Rec.NetLen), headerLen));
     if (offset === 0 && d.has(Layer.Tcp) && transShown >= 20) tcp(b, trans, transShown, transSum, out);
     else if (offset === 0 && d.has(Layer.Udp) && transShown >= 8) udp(b, trans, transSum, out);
-    else if (offset === 0 && d.has(Layer.Icmp) && transShown >= 4) return icmp(b, trans, end, transSum, out);
+    else if (offset === 0 && d.has(Layer.Icmp) && transShown >= 4) return this.icmp(b, trans, end, transSum, out);
     else {
       if (trans < end && headerLen <= end - p) out.push(data(4, `${name} data`, b, p + headerLen, end - p - headerLen));
       return;
@@ -237,6 +237,19 @@ export class FieldReader {
     if (length > 0) this.application(b, payload, length, d.has(Layer.Tcp), out);
     const trailer = b.length - end;
     if (trailer > 0) out.push(data(2, "Ethernet padding", b, end, trailer));
+  }
+
+  /** Behind an error's header stands the packet that it is about: its fields, where they are. */
+  private icmp(b: Uint8Array, p: number, end: number, sum: string, out: LayerView[]): void {
+    const echo = icmpHeader(b, p, end, sum, out);
+    const at = p + 8;
+    if (at >= end) return;
+    if (echo) return void out.push(data(7, "echo data", b, at, end - at));
+    const about = data(7, "the packet that it is about", b, at, end - at);
+    const inner = this.read(b.subarray(at, end), false).filter((l) => l.number >= 3);
+    if (inner.length === 0) return void out.push(about);
+    const fields = inner.flatMap((l) => l.fields.map((f) => ({ ...f, at: f.at + at })));
+    out.push({ ...about, summary: inner.map((l) => l.summary).join(": "), fields });
   }
 
   /** Layers 5 to 7: what the data says, as far as its ports and bytes tell. */
@@ -385,7 +398,8 @@ function udp(b: Uint8Array, p: number, sum: string, out: LayerView[]): void {
   out.push({ number: 4, name: "UDP datagram", at: p, length: 8, summary: `${u16(b, p)} > ${u16(b, p + 2)}`, fields });
 }
 
-function icmp(b: Uint8Array, p: number, end: number, sum: string, out: LayerView[]): void {
+/** Answers whether it is an echo's, whose data is the user's. */
+function icmpHeader(b: Uint8Array, p: number, end: number, sum: string, out: LayerView[]): boolean {
   const [type, code] = [b[p]!, b[p + 1]!];
   const name = icmpTypes[type] ?? `type ${type}`;
   const detail = type === 3 ? (unreachableCodes[code] ?? "") : "";
@@ -417,8 +431,7 @@ function icmp(b: Uint8Array, p: number, end: number, sum: string, out: LayerView
   const length = Math.min(8, end - p);
   const summary = `${name}${detail === "" ? "" : `: ${detail}`}${echo && p + 8 <= end ? ` seq ${u16(b, p + 6)}` : ""}`;
   out.push({ number: 3, name: "ICMP message", at: p, length, summary, fields });
-  if (p + 8 < end)
-    out.push(data(echo ? 7 : 3, echo ? "echo data" : "the packet that it is about", b, p + 8, end - p - 8));
+  return echo;
 }
 
 function tlsRecords(b: Uint8Array, from: number, length: number): Field[] {

@@ -33,7 +33,8 @@ bits [FROM [COUNT]]            as the wire has it: preamble, FCS, bits, Manchest
 detail line|layers|bytes       how much each step prints
 why                            the rule, route or table entry that decided
 log [N]                        the last N events, a line each
-time, history                  the clock; the commands that were given`,
+time, history                  the clock; the commands that were given
+digest                         a fingerprint of all state: memory, tables, timers, chance`,
   net: `nodes, net, links, dump        the network, in Mininet's words
 pingall                        everybody pings everybody
 iperf A B [-t TIME]            how much TCP carries from A to B
@@ -78,6 +79,7 @@ const alias: Readonly<Record<string, string>> = {
   why: "show",
   log: "show",
   time: "show",
+  digest: "show",
   history: "show",
   nodes: "net",
   links: "net",

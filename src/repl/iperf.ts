@@ -10,7 +10,7 @@ import { SocketError } from "../transport/errno.ts";
 const PORT = 5001;
 const CHUNK = 131072;
 /** What a path without any delay carries is without end: so much is enough to say so. */
-const MOST = 64 * 1024 * 1024;
+const MOST = 16 * 1024 * 1024;
 
 export class Iperf {
   private listener: Listener | null = null;
@@ -64,8 +64,11 @@ export class Iperf {
     const { clock } = this.client.world;
     if (this.started < 0) this.started = clock.now;
     try {
-      while (s.writable > 0 && clock.now - this.started < this.time && this.written < MOST) {
-        this.written += s.writeZeros(Math.min(s.writable, CHUNK));
+      // until there is no room: it is told only then when there is some again
+      let n = CHUNK;
+      while (n > 0 && clock.now - this.started < this.time && this.written < MOST) {
+        n = s.writeZeros(CHUNK);
+        this.written += n;
       }
       if (clock.now - this.started >= this.time || this.written >= MOST) s.shutdownWrite();
     } catch (e) {

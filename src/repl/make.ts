@@ -3,10 +3,11 @@
 
 import { Drop } from "../../assembly/drop.ts";
 import { parseIpv4, parseMac } from "../core/address.ts";
+import type { Frame } from "../core/core.ts";
 import { packetFrom } from "../core/packet.ts";
 import type { Namespace } from "../host/namespace.ts";
 import { Interface } from "../link/interface.ts";
-import type { Run } from "./session.ts";
+import { BY_HAND, type Run } from "./session.ts";
 import { LineError, number, type Word, Words } from "./words.ts";
 
 /** What stands for the addresses that were not said. */
@@ -343,13 +344,21 @@ export function sendPacket(run: Run, ns: Namespace, w: Word, inject: boolean, li
   const bytes = makePacket(line, column, endsOf(ns, dev, inject));
   const frame = packetFrom(world.core, bytes);
   if (frame === 0) throw new LineError(column, `${bytes.length} bytes, expected a frame that a device can hold`);
-  if (inject) return world.backlog.push(dev, 0, frame);
+  // an event of the clock's own, so that one can step through what follows
+  world.clock.after(0, () => {
+    if (inject) return world.backlog.push(dev, 0, frame);
+    world.backlog.hold(() => transmit(ns, dev, frame));
+  });
+}
+
+function transmit(ns: Namespace, dev: Interface, frame: Frame): void {
+  const { world } = ns;
   world.tracer?.({
     time: world.clock.now,
     node: ns.name,
     iface: dev.name,
     kind: "originate",
-    text: "by hand",
+    text: BY_HAND,
     drop: Drop.None,
     frame,
   });

@@ -54,6 +54,8 @@ export interface Packet {
 /** What a line that was given does to a world. `print` is what it says, now or later. */
 export type Apply = (run: Run, line: string, print: (text: string) => void) => void;
 
+/** What a packet by hand says of its origin: it is a whole frame already. */
+export const BY_HAND = "by hand";
 const HOUR = 3_600_000_000_000;
 
 /** One world on its way. */
@@ -69,11 +71,15 @@ export class Run {
   /** The event that it stands at. */
   seen: Seen | null = null;
   halted = false;
+  /** Somebody asked it what may leave traces (tables are tidied up, or made, when they are asked for): it is not to go on. */
+  looked = false;
   /** Programs of commands that run in front: the world is to go on until there are none. */
   jobs = 0;
   private stop: ((e: Seen) => boolean) | null = null;
   private readonly arrived = new Map<Frame, Packet>();
   private before: Packet | null = null;
+  /** Where the Ethernet header of a frame was that a device sent: until the next one takes it in nothing else says so. */
+  private readonly sentFrom = new Map<Frame, number>();
 
   constructor(
     private readonly text: LabText,
@@ -117,7 +123,11 @@ export class Run {
     const net = u32[f + (Pkt.Net >> 2)]!;
     const tun = this.lab.nodes.get(e.node)?.byName.get(e.iface)?.kind === "tun";
     const atDevice = (e.kind === "receive" || e.kind === "transmit") && !tun;
-    if (atDevice) return { bytes: u8.slice(data, end), net: networkOf(u8, data, end), ethernet: true };
+    if (e.kind === "transmit" && !tun) this.sentFrom.set(e.frame, data);
+    else if (e.kind === "receive" || e.kind === "originate") this.sentFrom.delete(e.frame);
+    const onItsWay = mac === 0 && this.sentFrom.get(e.frame) === data;
+    if (atDevice || onItsWay || (e.kind === "originate" && e.text === BY_HAND))
+      return { bytes: u8.slice(data, end), net: networkOf(u8, data, end), ethernet: true };
     if (mac !== 0 && mac <= data && data - mac <= 22 && networkOf(u8, mac, end) >= 0) {
       return { bytes: u8.slice(mac, end), net: networkOf(u8, mac, end), ethernet: true };
     }
@@ -255,13 +265,20 @@ export class Session {
   /** Forward to the first event behind this position that `wanted` takes; false: nothing more happens, and it stands still. */
   forward(wanted: (e: Seen) => boolean, limit: { end?: number; until?: () => boolean } = {}): "stop" | "until" | "end" {
     const from = this.run.position;
-    const run = this.run.halted ? this.fresh() : this.run;
+    const run = this.run.halted || this.run.looked ? this.fresh() : this.run;
     this.run = run;
     const stop = (e: Seen): boolean => e.number > from.events && wanted(e);
     const how: { stop: typeof stop; end?: number; until?: () => boolean } = { stop };
     if (limit.end !== undefined) how.end = limit.end;
     if (limit.until !== undefined) how.until = () => run.events >= from.events && limit.until!();
-    const result = run.go(this.inputs, how);
+    let result: "stop" | "until" | "end";
+    try {
+      result = run.go(this.inputs, how);
+    } catch (e) {
+      // a world that broke is looked at no more
+      this.goto(from);
+      throw e;
+    }
     if (result === "end" && limit.end === undefined) this.goto(from);
     this.mark();
     return result;
@@ -282,7 +299,10 @@ export class Session {
 
   /** Ends the instant that it stands in: commands are given between two events of the clock. */
   settle(): void {
-    if (!this.run.halted) return;
+    if (!this.run.halted) {
+      if (this.run.looked) this.goto(this.run.position);
+      return;
+    }
     const { events } = this.run;
     const run = this.fresh();
     this.run = run;

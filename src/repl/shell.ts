@@ -15,6 +15,7 @@ import {
 import { Interface } from "../link/interface.ts";
 import { loadCore } from "../node/core.ts";
 import { applyLine, nodeAt, programs } from "./change.ts";
+import { digest } from "./digest.ts";
 import { FieldReader } from "./fields.ts";
 import { helpText } from "./help.ts";
 import { makePacket } from "./make.ts";
@@ -171,6 +172,11 @@ export class Shell {
         words.done();
         this.say(`${clockText(this.session.run.lab.world.clock.now)}, ${this.session.events} events`);
         return false;
+      case "digest":
+        words.done();
+        this.session.run.looked = true;
+        this.say(digest(this.session.run));
+        return false;
       case "nodes":
         words.done();
         this.say("available nodes are:");
@@ -237,6 +243,7 @@ export class Shell {
       this.tcpdump(ns.name, words, line);
       return false;
     }
+    run.looked = true;
     const shown = showHost(ns, line, tool);
     if (shown === null) return this.change(line);
     if (shown !== "") this.say(shown.replace(/\n$/, ""));
@@ -404,9 +411,13 @@ export class Shell {
   private why(): void {
     const here = this.current();
     const reasons: Seen[] = [];
+    let neighbour: Seen | null = null;
     this.session.replay((e) => {
+      // a question for a neighbour is asked because of what the table says
+      if (e.kind === "neighbour" && e.node === here.node) neighbour = e;
       if (e.frame !== here.frame || e.node !== here.node) return;
       if (e.kind === "receive" || e.kind === "originate") reasons.length = 0;
+      if (reasons.length === 0 && e.kind === "transmit" && neighbour !== null) reasons.push(neighbour);
       reasons.push(e);
     });
     this.say(
@@ -639,6 +650,7 @@ export const commandNames = [
   "bits",
   "detail",
   "why",
+  "digest",
   "log",
   "time",
   "nodes",
