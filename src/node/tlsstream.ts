@@ -20,6 +20,8 @@ class TlsStream implements Stream {
     owner: StreamOwner | null,
   ) {
     this.owner = owner;
+    // as Node's http has it
+    socket.setNoDelay(true);
     socket.on("data", (bytes: Buffer) => this.owner?.data(bytes));
     socket.on("end", () => this.owner?.ended());
     socket.on("drain", () => this.owner?.drained?.());

@@ -78,6 +78,12 @@ describe("https", () => {
     expect(text).toContain("SELECT id, name, body FROM posts");
   });
 
+  it("is told in the same words each time, though Node's TLS draws random numbers of its own", async () => {
+    const one = await opened(labFile("apart"), "https://www.example.com/");
+    const two = await opened(labFile("apart"), "https://www.example.com/");
+    expect(two.lines).toEqual(one.lines);
+  });
+
   it("a name that the certificate does not have", async () => {
     const { failure } = await opened(labFile("containers"), "https://198.51.100.20/");
     expect(failure!.code).toBe("ERR_TLS_CERT_ALTNAME_INVALID");
