@@ -62,16 +62,18 @@ overBuilds("arena", (make) => {
     expect(x.arenaUsed() >>> 0).toBe(used);
   });
 
-  it("counts what it takes from memory", () => {
+  it("counts what it takes from memory; blocks of 128 bytes and more begin on such a boundary", () => {
     const fresh = make().x;
-    fresh.alloc(32);
-    const used = fresh.arenaUsed() >>> 0;
-    for (const size of [1, 33, 1 << 20]) {
+    let top = (fresh.alloc(32) >>> 0) + 32;
+    expect(fresh.arenaUsed() >>> 0).toBeGreaterThanOrEqual(32);
+    for (const size of [1, 33, 64, 1 << 20, 129]) {
       const before = fresh.arenaUsed() >>> 0;
-      fresh.alloc(size);
-      expect((fresh.arenaUsed() >>> 0) - before).toBe(taken(size));
+      const at = fresh.alloc(size) >>> 0;
+      const boundary = size < 128 ? 32 : 128;
+      expect(at).toBe(Math.ceil(top / boundary) * boundary);
+      expect((fresh.arenaUsed() >>> 0) - before).toBe(at + taken(size) - top);
+      top = at + taken(size);
     }
-    expect(used).toBeGreaterThanOrEqual(32);
   });
 
   it("answers 0 when memory is used up, and gives on what comes back", () => {
