@@ -3,11 +3,25 @@
 import { createHash } from "node:crypto";
 import type { Run } from "./session.ts";
 
+interface Inner {
+  readonly madeIcmp: { readonly listeners: ReadonlySet<unknown> } | null;
+  readonly dropped: ReadonlyMap<number, number> | null;
+}
+
+interface Counters {
+  readonly received: number;
+  readonly receivedBytes: number;
+  readonly sent: number;
+  readonly sentBytes: number;
+}
+
 /** SHA-256 over the core's memory, the clock, chance, and what hosts keep outside of the core. It changes nothing. */
 export function digest(run: Run): string {
   const { world, nodes, links } = run.lab;
   const hash = createHash("sha256");
-  hash.update(world.core.u8);
+  // listing tables uses the core's scratch memory: that is put back
+  const memory = world.core.u8.slice();
+  hash.update(memory);
   const { clock, rng } = world;
   const chance = (rng as unknown as { generator: { getState?: () => readonly number[] } }).generator.getState?.() ?? [];
   const state: unknown[] = [clock.now, clock.pending, clock.next(), run.events, run.steps, run.applied, run.jobs];
@@ -20,14 +34,18 @@ export function digest(run: Run): string {
   for (const ns of nodes.values()) {
     state.push(ns.name, ns.fib.listRoutes(), ns.fib.listRules());
     state.push(Array.from(ns.sockets, (s) => [s.proto, s.address, s.port, s.received]));
-    state.push([...ns.drops], ns.icmp.listeners.size);
+    // past the accessors: what they make or settle first would be a change
+    const { madeIcmp, dropped } = ns as unknown as Inner;
+    state.push([...(dropped ?? [])], madeIcmp?.listeners.size ?? 0);
     for (const dev of ns.interfaces) {
-      state.push([dev.name, dev.up, dev.mtu, dev.rxPackets, dev.rxBytes, dev.txPackets, dev.txBytes]);
+      const { received, receivedBytes, sent, sentBytes } = dev as unknown as Counters;
+      state.push([dev.name, dev.up, dev.mtu, received, receivedBytes, sent, sentBytes]);
     }
     for (const n of ns.neighbours.all()) state.push([n.address, n.dev.name, n.state, n.probes]);
     const { tcp } = ns.transports;
     if (tcp !== null && "list" in tcp) state.push((tcp as unknown as { list(): unknown }).list());
   }
+  world.core.u8.set(memory);
   hash.update(JSON.stringify(state));
   return hash.digest("hex");
 }

@@ -75,6 +75,8 @@ export class Run {
   looked = false;
   /** Programs of commands that run in front: the world is to go on until there are none. */
   jobs = 0;
+  /** Where it stood after the last event of the clock in which anything happened. */
+  lively: Position = { events: 0, whole: { steps: 0, time: 0, applied: 0 } };
   private stop: ((e: Seen) => boolean) | null = null;
   private readonly arrived = new Map<Frame, Packet>();
   private before: Packet | null = null;
@@ -160,13 +162,16 @@ export class Run {
         if (input !== undefined && input.steps <= this.steps && input.time <= end) {
           clock.now = Math.max(clock.now, input.time);
           this.give(input.line);
+          this.lively = this.position;
           continue;
         }
         if (how.until?.() === true) return "until";
         if (clock.next() > latest) break;
         this.steps++;
+        const { events } = this;
         clock.step();
         if (this.halted) return "stop";
+        if (this.events > events) this.lively = this.position;
       }
     } catch (e) {
       if (e instanceof Halt || this.halted) return "stop";
@@ -262,8 +267,15 @@ export class Session {
     this.goto(this.trail.get(events) ?? { events, whole: null });
   }
 
-  /** Forward to the first event behind this position that `wanted` takes; false: nothing more happens, and it stands still. */
-  forward(wanted: (e: Seen) => boolean, limit: { end?: number; until?: () => boolean } = {}): "stop" | "until" | "end" {
+  /**
+   * Forward to the first event behind this position that `wanted` takes ("stop"). "until": `limit.until` said so between two
+   * instants; "end": the time `limit.end` came, or nothing more happens: then it stands behind the last event, or with
+   * `stay` where it stood.
+   */
+  forward(
+    wanted: (e: Seen) => boolean,
+    limit: { end?: number; until?: () => boolean; stay?: boolean } = {},
+  ): "stop" | "until" | "end" {
     const from = this.run.position;
     const run = this.run.halted || this.run.looked ? this.fresh() : this.run;
     this.run = run;
@@ -279,7 +291,11 @@ export class Session {
       this.goto(from);
       throw e;
     }
-    if (result === "end" && limit.end === undefined) this.goto(from);
+    // what there was behind the last event were timers that change nothing to be seen
+    if (result === "end" && limit.end === undefined) {
+      const further = limit.stay !== true && run.lively.events > from.events;
+      this.goto(further ? run.lively : from);
+    }
     this.mark();
     return result;
   }

@@ -239,6 +239,12 @@ export class Shell {
     const { run } = this.session;
     const ns = nodeAt(run, first);
     const tool = words.take("a command of the host's: ip, ping, curl, tcpdump ...");
+    if (!tools.includes(tool.text)) {
+      throw new LineError(
+        tool.column,
+        `'${tool.text}' is no command of a host's here, expected one of: ${tools.join(", ")}`,
+      );
+    }
     if (tool.text === "tcpdump") {
       this.tcpdump(ns.name, words, line);
       return false;
@@ -323,7 +329,7 @@ export class Shell {
       let result: "stop" | "until" | "end" = "end";
       for (let i = 0; i < n; i++) {
         const wanted = kind === "hop" ? this.nextHop() : this.nextLayer();
-        result = this.session.forward(wanted);
+        result = this.session.forward(wanted, { stay: true });
         if (result !== "stop") break;
       }
       return result;
@@ -565,12 +571,15 @@ export class Shell {
     switch (first.text) {
       case "save":
         if (files === undefined) throw new LineError(first.column, "there are no files here");
-        files.write(w.text, `${JSON.stringify(this.session.toFile(), null, 1)}\n`);
+        atWord(w, () => files.write(w.text, `${JSON.stringify(this.session.toFile(), null, 1)}\n`));
         this.say(`saved ${w.text}: event #${this.session.events}`);
         return;
       case "load": {
         if (files === undefined) throw new LineError(first.column, "there are no files here");
-        this.session = readSession(files.read(w.text), w);
+        this.session = readSession(
+          atWord(w, () => files.read(w.text)),
+          w,
+        );
         this.forks.set(this.name, this.session);
         this.say(`loaded ${w.text}: event #${this.session.events}`);
         return;
@@ -613,7 +622,7 @@ export class Shell {
   }
 }
 
-const tools = [
+const tools: readonly string[] = [
   "ip",
   "iptables",
   "iptables-save",
@@ -688,6 +697,15 @@ function layerOf(e: Seen): number {
       return 4;
     default:
       return 3;
+  }
+}
+
+/** What goes wrong with a file is the fault of the word that names it. */
+function atWord<T>(w: Word, run: () => T): T {
+  try {
+    return run();
+  } catch (e) {
+    throw new LineError(w.column, `${w.text}: ${(e as Error).message.split("\n")[0]!}`);
   }
 }
 
