@@ -3,6 +3,9 @@
 import { createHash } from "node:crypto";
 import type { Run } from "./session.ts";
 
+/** More than lies in front of the arena; behind it nothing was ever written. */
+const STATIC = 8 * 1024 * 1024;
+
 interface Inner {
   readonly madeIcmp: { readonly listeners: ReadonlySet<unknown> } | null;
   readonly dropped: ReadonlyMap<number, number> | null;
@@ -20,7 +23,8 @@ export function digest(run: Run): string {
   const { world, nodes, links } = run.lab;
   const hash = createHash("sha256");
   // listing tables uses the core's scratch memory: that is put back
-  const memory = world.core.u8.slice();
+  const used = Math.min(world.core.u8.length, (world.x.arenaUsed() >>> 0) + STATIC);
+  const memory = world.core.u8.slice(0, used);
   hash.update(memory);
   const { clock, rng } = world;
   const chance = (rng as unknown as { generator: { getState?: () => readonly number[] } }).generator.getState?.() ?? [];

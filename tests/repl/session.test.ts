@@ -50,7 +50,7 @@ describe("forward and back", () => {
           expect(digest(shell.session.run)).toBe(at);
         },
       ),
-      { numRuns: 12 },
+      { numRuns: 30 },
     );
   }, 60_000);
 
