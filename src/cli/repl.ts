@@ -41,10 +41,17 @@ async function run(words: string[]): Promise<number> {
   const terminal = process.stdin.isTTY === true && values.command === undefined;
   const colours = process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined;
   const shell = openShell(positionals[0]!, seed, colours);
-  if (terminal) return interactive(shell);
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  if (values.command !== undefined) return script(shell, values.command, "-c", say);
-  return script(shell, process.stdin, "stdin", say);
+  // what a program of the lab throws and nobody catches is the program's affair: it is said, and the next line is done
+  let broken = false;
+  process.on("uncaughtException", (e: Error) => {
+    broken = true;
+    say(`repl: a program of the lab failed: ${e.message.split("\n")[0]!}`);
+  });
+  if (terminal) return interactive(shell);
+  const [lines, name] = values.command === undefined ? [process.stdin, "stdin"] : [values.command, "-c"];
+  const status = await script(shell, lines, name, say);
+  return broken ? 1 : status;
 }
 
 export const command: Command = { help, run };

@@ -3,11 +3,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { demo, shellOf, twoHosts } from "./support.ts";
+import { demo, docker, shellOf, twoHosts } from "./support.ts";
 
 const cases = [
   ["two-hosts", twoHosts],
   ["demo", demo],
+  ["docker", docker],
   ["errors", twoHosts],
 ] as const;
 

@@ -17,6 +17,19 @@ links:
   - { endpoints: ["h1:eth0", "h2:eth0"], netem: "delay 1ms" }
 `;
 
+/** A client and a Docker host with a published port. */
+export const docker = `nodes:
+  pc: { interfaces: { eth0: { addresses: [10.0.0.1/24] } } }
+  dock:
+    sysctl: { net.ipv4.ip_forward: 1 }
+    interfaces: { eth0: { addresses: [10.0.0.2/24] } }
+    services:
+      - compose: |
+          services:
+            web: { image: traefik/whoami, ports: ["8080:80"] }
+links: [{ endpoints: ["pc:eth0", "dock:eth0"] }]
+`;
+
 export const demo = readFileSync(join(root, "fixtures/demo/lab.yaml"), "utf8");
 
 export interface Scripted {
