@@ -46,11 +46,6 @@ export class Udp implements Transport {
     return new UdpSocket(this, owner);
   }
 
-  /** Every socket that has a port, for `ss -uan`. */
-  *sockets(): Generator<UdpSocket> {
-    for (const list of this.byPort.values()) yield* list;
-  }
-
   // -- ports
 
   hasPort(address: number, port: number): boolean {
