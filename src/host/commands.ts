@@ -14,7 +14,11 @@ export function runCommand(ns: Namespace, line: string): string {
   const [, lead, tool, space, rest] = m as unknown as [string, string, string, string, string];
   const run = tools[tool];
   if (run === undefined) {
-    throw new TextError(1, lead.length + 1, `unknown command '${tool}', expected ip, bridge, sysctl, tc, iptables or nft`);
+    throw new TextError(
+      1,
+      lead.length + 1,
+      `unknown command '${tool}', expected ip, bridge, sysctl, tc, iptables or nft`,
+    );
   }
   return shifted(lead.length + tool.length + space.length, () => run(ns, rest.trimEnd()));
 }

@@ -22,7 +22,15 @@ const ICMP_LEN = 8;
 const MIN_HEADER = 20;
 const PROTO_UDP = 17;
 
-const marks: Readonly<Record<number, string>> = { 0: " !N", 1: " !H", 2: " !P", 4: " !F", 9: " !X", 10: " !X", 13: " !X" };
+const marks: Readonly<Record<number, string>> = {
+  0: " !N",
+  1: " !H",
+  2: " !P",
+  4: " !F",
+  9: " !X",
+  10: " !X",
+  13: " !X",
+};
 
 /** A traceroute that runs: one probe after the other, three a hop. */
 export class Traceroute {

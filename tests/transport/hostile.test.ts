@@ -128,7 +128,7 @@ test(
     expect(s.tcp.requests.size).toBeLessThanOrEqual(129);
     expect(s.tcp.connections.size).toBe(0);
     // flow tables, conntrack's none: all of them have a limit of their own
-  expect((s.core.x.arenaUsed() >>> 0) - memory).toBeLessThan(48 << 20);
+    expect((s.core.x.arenaUsed() >>> 0) - memory).toBeLessThan(48 << 20);
     expect(served(s)).toBe(true);
     s.advance(200_000);
     expect([s.tcp.requests.size, s.tcp.connections.size, s.core.x.packetsInUse()]).toEqual([0, 0, 0]);
