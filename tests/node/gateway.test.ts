@@ -74,7 +74,7 @@ describe("gateway", () => {
     expect(received).toBe(1_000_000);
     expect(Buffer.concat(got).equals(back)).toBe(true);
     if (!socket.closed) await once(socket, "close");
-    // the emulated end has its last round trip still before it
+    // two real sockets: which of them hears of its end first is the event loop's choice
     await vi.waitFor(() => expect(gateway.open).toBe(0), { timeout: 5000, interval: 5 });
   });
 
